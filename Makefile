@@ -1,0 +1,68 @@
+# Every target works on a fresh clone: what it needs in Python comes into .venv first. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
+PYTEST := $(BIN)/python -m pytest --timeout=120
+
+.DEFAULT_GOAL := help
+.PHONY: help run status test check format lint types clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Variables: PORTS="5000 5001 5002" and DATA_DIR=dados (run), PYTHON=python3 (what makes .venv).'
+
+run: $(VENV)/node ## Start three nodes here, at http://127.0.0.1:5000 to 5002; Ctrl-C stops them
+	@$(BIN)/python tools/run.py
+
+start-%: $(VENV)/node ## Start one node of `make run` again, by its port: make start-5001
+	@$(BIN)/python tools/run.py start $*
+
+stop-%: $(VENV)/node ## Stop one node of `make run`: make stop-5001
+	@$(BIN)/python tools/run.py stop $*
+
+status: $(VENV)/node ## Say which nodes of `make run` are up, and their process ids
+	@$(BIN)/python tools/run.py status
+
+test: $(VENV)/dev ## Check everything: format, lint, types and every test
+	@$(BIN)/python tools/debian_packages.py
+	@$(MAKE) --no-print-directory lint types
+	$(PYTEST)
+
+check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
+	@$(MAKE) --no-print-directory lint types
+	$(PYTEST) -m "not slow" $(FAST_SUITES)
+
+lint: $(VENV)/dev
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+
+types: $(VENV)/dev
+	$(BIN)/python -m mypy
+
+format: $(VENV)/dev ## Format the code and mend what can be mended by itself
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+clean: ## Remove .venv and all caches; the bank's data in dados/ stay
+	rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("The bank needs Python 3.11 or newer, and $(PYTHON) is %d.%d: name another one, as in `make PYTHON=python3.12`." % sys.version_info[:2])'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# Installed again only when the list changed. A stamp stands only after the installation went through.
+$(VENV)/node: requirements.txt | $(BIN)/python
+	@echo 'Installing what a node needs into $(VENV)...'
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/dev: requirements-dev.txt $(VENV)/node | $(BIN)/python
+	@echo 'Installing the tools for checks and tests into $(VENV)...'
+	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@

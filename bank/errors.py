@@ -1,0 +1,82 @@
+"""Operational errors. A refused withdrawal is not here: it is a value, `Rejected`.
+
+BankError
+├── NotAccepted           this attempt did nothing; safe to send again        503
+│   ├── NotReady          joining, lagging, or its clock is off               503
+│   ├── Diverged          this node contradicts the others                    503
+│   ├── LogUnavailable    the log does not answer                             503
+│   ├── Overloaded        the queue is full                                   429
+│   ├── PositionNotReached  the position asked for did not come in time       503
+│   └── PositionAbandoned   the position asked for is of another history      409
+├── LogUnreachable        what a log raises; whether it stored the record is open
+├── OutcomeUnknown        it may have been applied; ask again with the same id  504
+└── StartRefused          the node must not start or go on; says what to do   exit status 1
+    └── LogLost           the log is another one, or was cut short
+"""
+
+__all__ = [
+    "BankError",
+    "Diverged",
+    "LogLost",
+    "LogUnavailable",
+    "LogUnreachable",
+    "NotAccepted",
+    "NotReady",
+    "OutcomeUnknown",
+    "Overloaded",
+    "PositionAbandoned",
+    "PositionNotReached",
+    "StartRefused",
+]
+
+
+class BankError(Exception):
+    """Base of all operational errors. The text is for operators: English, a whole sentence."""
+
+
+class NotAccepted(BankError):  # noqa: N818 - the name is the field's term
+    """The attempt did nothing and will do nothing."""
+
+    retry_after_s = 1
+
+
+class NotReady(NotAccepted):
+    """The node is joining, lags, or its clock is off."""
+
+
+class Diverged(NotAccepted):
+    """The node contradicts the others; an operator must look."""
+
+    retry_after_s = 30
+
+
+class LogUnavailable(NotAccepted):
+    """The log is known not to answer, so nothing was sent to it."""
+
+
+class Overloaded(NotAccepted):
+    """Too much waits already."""
+
+
+class PositionNotReached(NotAccepted):
+    """The node did not reach the position asked for in time."""
+
+
+class PositionAbandoned(NotAccepted):
+    """The position asked for belongs to a history that was given up."""
+
+
+class LogUnreachable(BankError):  # noqa: N818
+    """The log did not answer. After an `append` it stays open whether the record was stored."""
+
+
+class OutcomeUnknown(BankError):  # noqa: N818
+    """Sent, and no answer in time: only a repeat with the same id settles it."""
+
+
+class StartRefused(BankError):  # noqa: N818
+    """The node must not start, or must not go on; the message says what to do."""
+
+
+class LogLost(StartRefused):
+    """The log is not the one that the journal knows, or lost its end."""

@@ -1,0 +1,234 @@
+"""The ledger: a pure state machine. The same records in the same order give the same state at every node.
+
+Reads no clock, no randomness, no file, no `hash()`, no set order and no float, and does not log. What varies
+(time, ids) was chosen by the node that published and travels inside the record. A repeated id gets its first
+outcome; the caller looks that up in its journal and hands it in as `remembered`.
+Idea: Lamport's replicated state machine (CACM 21(7), 1978). Invariants: `check_books`, after every record;
+tests/unit/test_ledger_model.py compares with a naive bank.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import UNSET, Struct
+
+from bank import digests
+from bank.entries import Entry, to_row
+from bank.money import MAX_CENTS
+from bank.operations import (
+    Applied,
+    Deposit,
+    Genesis,
+    Join,
+    Open,
+    Operation,
+    Outcome,
+    Reason,
+    Rejected,
+    Retire,
+    Transfer,
+    Withdraw,
+    accounts_of,
+)
+from bank.records import MAX_RECORD_BYTES, Record, checksum
+from bank.state import Account, State, account_hash, check_books, state_digest
+
+__all__ = ["CURRENCY", "Change", "apply", "genesis_operation"]
+
+CURRENCY = "BRL"
+
+
+class Change(Struct, frozen=True):
+    """What one applied record changed."""
+
+    outcomes: Sequence[Entry]
+    """One for each operation of the record, in order."""
+    entries: Sequence[Entry]
+    """Those among the outcomes that are new: to be written, in order."""
+    touched: Sequence[str]
+    """Ids of the accounts that changed, each once, in order of first touch."""
+    position: int
+    instant_ms: int
+    last_entry: int
+    """Number of the newest entry there is after this record."""
+    checksum: bytes
+    chain: bytes
+    digest: bytes
+
+
+def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, Entry]) -> Change:
+    """Apply all operations of a valid record of this log, which has at least one; return what changed.
+
+    `body` is the record as the log holds it; `remembered` has the entries of those ids of this record that the
+    history knows already.
+    """
+    assert record.operations, "a record without operations is not applied"
+    assert record.log_id == state.log_id or not state.log_id, "a record of another log"
+    state.position += 1
+    state.instant_ms = max(state.instant_ms, record.instant_ms)
+    concerned = dict.fromkeys(name for operation in record.operations for name in accounts_of(operation))
+    before = _hashes(state, concerned)
+    known = dict(remembered)
+    outcomes = [apply_one(state, operation, record.node, known) for operation in record.operations]
+    entries = [entry for entry in outcomes if entry.position == state.position and entry.number]
+    # A repeat inside this record is the same entry twice: it is written once.
+    entries = list({entry.number: entry for entry in entries}.values())
+    after = _hashes(state, concerned)
+    touched = [name for name in concerned if before[name] != after[name]]
+    state.accounts_sum = (state.accounts_sum + sum(after.values()) - sum(before.values())) % digests.MODULUS
+    body_checksum = checksum(body)
+    head = (state.position, state.instant_ms, record.node)
+    state.chain = digests.chain(state.chain, body_checksum, head, map(to_row, entries))
+    check_books(state)
+    return Change(
+        outcomes=outcomes,
+        entries=entries,
+        touched=touched,
+        position=state.position,
+        instant_ms=state.instant_ms,
+        last_entry=state.entries,
+        checksum=body_checksum,
+        chain=state.chain,
+        digest=state_digest(state),
+    )
+
+
+def apply_one(state: State, operation: Operation, bank: str, known: dict[str, Entry]) -> Entry:
+    """Execute one operation, or repeat what its id got before. A new entry is added to `known`."""
+    if (first := known.get(operation.id)) is not None:
+        if first.operation == operation:
+            return first
+        reused = Rejected(Reason.ID_REUSED)
+        return Entry(0, state.position, state.instant_ms, bank, operation, reused)
+    number = state.entries + 1
+    previous = [account.last_entry if (account := state.accounts.get(name)) else 0 for name in accounts_of(operation)]
+    outcome = _execute(state, operation, bank, number)
+    if isinstance(outcome, Rejected):
+        previous = []  # a refusal moves no account and stands in no statement
+    state.entries = number
+    entry = Entry(number, state.position, state.instant_ms, bank, operation, outcome, *previous)
+    known[operation.id] = entry
+    return entry
+
+
+def _execute(state: State, operation: Operation, bank: str, number: int) -> Outcome:
+    match operation:
+        case Deposit():
+            return _deposit(state, operation, number)
+        case Withdraw():
+            return _withdraw(state, operation, number)
+        case Transfer():
+            return _transfer(state, operation, number)
+        case Open():
+            return _open(state, operation, bank, number)
+        case Genesis():
+            return _genesis(state, operation)
+        case Join():
+            return _join(state, operation)
+        case Retire():
+            return _retire(state, operation)
+
+
+def _open(state: State, operation: Open, bank: str, number: int) -> Outcome:
+    if operation.account_id in state.accounts:
+        return Rejected(Reason.ACCOUNT_EXISTS)
+    # Every refusal is above this line.
+    state.accounts[operation.account_id] = Account(
+        ordinal=len(state.accounts) + 1,
+        balance_cents=operation.balance_cents,
+        limit_cents=operation.limit_cents,
+        version=1,
+        last_entry=number,
+        bank=bank,
+        holder=None if operation.holder is UNSET else operation.holder,
+    )
+    state.in_accounts_cents += operation.balance_cents
+    state.deposited_cents += operation.balance_cents
+    return Applied(operation.balance_cents, 1)
+
+
+def _deposit(state: State, operation: Deposit, number: int) -> Outcome:
+    account = state.accounts.get(operation.account_id)
+    if account is None:
+        return Rejected(Reason.ACCOUNT_NOT_FOUND)
+    if account.balance_cents + operation.amount_cents > MAX_CENTS:
+        return Rejected(Reason.ABOVE_LIMIT)
+    # Every refusal is above this line.
+    _move(account, operation.amount_cents, number)
+    state.in_accounts_cents += operation.amount_cents
+    state.deposited_cents += operation.amount_cents
+    return Applied(account.balance_cents, account.version)
+
+
+def _withdraw(state: State, operation: Withdraw, number: int) -> Outcome:
+    account = state.accounts.get(operation.account_id)
+    if account is None:
+        return Rejected(Reason.ACCOUNT_NOT_FOUND)
+    if account.balance_cents + account.limit_cents < operation.amount_cents:
+        return Rejected(Reason.INSUFFICIENT_FUNDS)
+    # Every refusal is above this line.
+    _move(account, -operation.amount_cents, number)
+    state.in_accounts_cents -= operation.amount_cents
+    state.withdrawn_cents += operation.amount_cents
+    return Applied(account.balance_cents, account.version)
+
+
+def _transfer(state: State, operation: Transfer, number: int) -> Outcome:
+    if operation.account_id == operation.counterpart_id:
+        return Rejected(Reason.SAME_ACCOUNT)
+    origin = state.accounts.get(operation.account_id)
+    destination = state.accounts.get(operation.counterpart_id)
+    if origin is None or destination is None:
+        return Rejected(Reason.ACCOUNT_NOT_FOUND)
+    if origin.balance_cents + origin.limit_cents < operation.amount_cents:
+        return Rejected(Reason.INSUFFICIENT_FUNDS)
+    if destination.balance_cents + operation.amount_cents > MAX_CENTS:
+        return Rejected(Reason.ABOVE_LIMIT)
+    # Every refusal is above this line: both legs move.
+    _move(origin, -operation.amount_cents, number)
+    _move(destination, operation.amount_cents, number)
+    return Applied(origin.balance_cents, origin.version, destination.balance_cents, destination.version)
+
+
+def _move(account: Account, delta_cents: int, number: int) -> None:
+    account.balance_cents += delta_cents
+    account.version += 1
+    account.last_entry = number
+    assert -account.limit_cents <= account.balance_cents <= MAX_CENTS, "balance outside its limits"
+
+
+def genesis_operation(*, operation_id: str, log_id: str) -> Genesis:
+    """Return the birth of a log with this program's constants."""
+    return Genesis(
+        id=operation_id,
+        log_id=log_id,
+        currency=CURRENCY,
+        max_cents=MAX_CENTS,
+        max_record_bytes=MAX_RECORD_BYTES,
+        digest=digests.NAME,
+    )
+
+
+def _genesis(state: State, operation: Genesis) -> Outcome:
+    if state.log_id:
+        return Rejected(Reason.LOG_EXISTS)
+    # Every refusal is above this line.
+    state.log_id = operation.log_id
+    return Applied()
+
+
+def _join(state: State, operation: Join) -> Outcome:
+    state.members[operation.node] = operation.versions
+    return Applied()
+
+
+def _retire(state: State, operation: Retire) -> Outcome:
+    if operation.node not in state.members:
+        return Rejected(Reason.MEMBER_NOT_FOUND)
+    del state.members[operation.node]
+    return Applied()
+
+
+def _hashes(state: State, names: Mapping[str, None]) -> dict[str, int]:
+    return {
+        name: account_hash(name, account) if (account := state.accounts.get(name)) is not None else 0 for name in names
+    }

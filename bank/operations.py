@@ -1,0 +1,153 @@
+"""What may be asked of the bank, and what may come back.
+
+An operation is a request that a node has given an id; it travels inside a record under Portuguese keys. An
+outcome is what the ledger made of it: `Applied`, or `Rejected` with a reason. Refusals are values, remembered
+and repeated like successes; they are never exceptions.
+Knows no state, no clock and no transport.
+"""
+
+import enum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from bank.money import MAX_CENTS
+
+__all__ = [
+    "AccountId",
+    "Applied",
+    "Deposit",
+    "Genesis",
+    "Join",
+    "Movement",
+    "Open",
+    "Operation",
+    "OperationId",
+    "Outcome",
+    "Reason",
+    "Rejected",
+    "Retire",
+    "Transfer",
+    "Withdraw",
+    "accounts_of",
+]
+
+ACCOUNT_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+OPERATION_ID = r"^[ -~]{1,255}\Z"
+NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+HOLDER = r"^[^\x00-\x1f\x7f]{1,200}\Z"
+
+AccountId = Annotated[str, Meta(pattern=ACCOUNT_ID)]
+OperationId = Annotated[str, Meta(pattern=OPERATION_ID)]
+NodeName = Annotated[str, Meta(pattern=NODE_NAME)]
+Holder = Annotated[str, Meta(pattern=HOLDER)]
+Cents = Annotated[int, Meta(ge=1, le=MAX_CENTS)]
+CentsOrZero = Annotated[int, Meta(ge=0, le=MAX_CENTS)]
+Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+
+
+class _Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
+    id: OperationId
+
+
+class Open(_Operation, frozen=True, tag="abertura"):
+    """Open an account with a balance, an overdraft limit and perhaps a holder."""
+
+    account_id: AccountId = field(name="conta")
+    balance_cents: CentsOrZero = field(name="saldo")
+    limit_cents: CentsOrZero = field(name="limite")
+    holder: Holder | UnsetType = field(name="titular", default=UNSET)
+
+
+class Deposit(_Operation, frozen=True, tag="deposito"):
+    """Money in from outside."""
+
+    account_id: AccountId = field(name="conta")
+    amount_cents: Cents = field(name="valor")
+
+
+class Withdraw(_Operation, frozen=True, tag="saque"):
+    """Money out to outside."""
+
+    account_id: AccountId = field(name="conta")
+    amount_cents: Cents = field(name="valor")
+
+
+class Transfer(_Operation, frozen=True, tag="transferencia"):
+    """Money from one account to another: both legs or none."""
+
+    account_id: AccountId = field(name="conta")
+    counterpart_id: AccountId = field(name="destino")
+    amount_cents: Cents = field(name="valor")
+
+
+class Genesis(_Operation, frozen=True, tag="genesis"):
+    """The birth of a log: its name and what all its nodes must agree on."""
+
+    log_id: NodeName = field(name="livro")
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = field(name="moeda")
+    max_cents: Annotated[int, Meta(ge=1, le=2**62)] = field(name="valor_maximo")
+    max_record_bytes: Annotated[int, Meta(ge=1, le=2**31)] = field(name="registro_maximo")
+    digest: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,40}\Z")] = field(name="resumo")
+
+
+class Join(_Operation, frozen=True, tag="entrada"):
+    """A node becomes a member and says which record versions it can read."""
+
+    node: NodeName = field(name="banco")
+    versions: Annotated[tuple[Version, ...], Meta(min_length=1, max_length=100)] = field(name="versoes")
+
+
+class Retire(_Operation, frozen=True, tag="retirar"):
+    """A member is gone for good: nobody waits for it any more."""
+
+    node: NodeName = field(name="banco")
+
+
+Movement = Deposit | Withdraw
+Operation = Open | Deposit | Withdraw | Transfer | Genesis | Join | Retire
+
+
+class Reason(enum.Enum):
+    """Why an operation was refused."""
+
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    ACCOUNT_EXISTS = "account_exists"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    SAME_ACCOUNT = "same_account"
+    ABOVE_LIMIT = "above_limit"
+    ID_REUSED = "id_reused"
+    MEMBER_NOT_FOUND = "member_not_found"
+    LOG_EXISTS = "log_exists"
+
+
+class Applied(Struct, frozen=True):
+    """The operation took effect. Balances and versions are those of its accounts just after it.
+
+    An operation of the log itself (genesis, entrada, retirar) moves no money: its balance and version are 0.
+    """
+
+    balance_cents: int = 0
+    version: int = 0
+    counterpart_balance_cents: int | None = None
+    counterpart_version: int | None = None
+
+
+class Rejected(Struct, frozen=True):
+    """The operation changed nothing."""
+
+    reason: Reason
+
+
+Outcome = Applied | Rejected
+
+
+def accounts_of(operation: Operation) -> tuple[str, ...]:
+    """Return the ids of the accounts that the operation reads or changes, origin first."""
+    match operation:
+        case Transfer():
+            return (operation.account_id, operation.counterpart_id)
+        case Open() | Deposit() | Withdraw():
+            return (operation.account_id,)
+        case _:
+            return ()

@@ -1,0 +1,190 @@
+"""The applier thread: follows the log from this node's own position and moves the bank.
+
+For everything that was delivered together: look the operation ids up, apply under the accounts' locks, commit
+once, and only then let outcomes, reads, positions and tokens out. Attaches anew after every lost connection.
+Alone writes the account state in memory and the journal.
+"""
+
+import copy
+import logging
+import random
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+from bank import records
+from bank.desk import Committed, Desk, monotonic_ms, resolve
+from bank.errors import BankError, LogLost, LogUnreachable
+from bank.journal import AppliedRecord, Journal
+from bank.records import InvalidRecord, Record
+from bank.replica import Delivery, Replica
+from bank.views import AccountView, Token
+from bank.waiting import Completion, Read
+from locks.accounts import AccountLocks
+from replication.log import LAST, Log, Reader, Stored
+
+__all__ = ["Applier", "CommitFailed"]
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.25
+
+
+class CommitFailed(BankError):  # noqa: N818
+    """The journal could not be written after memory had moved. Never retried: the node must exit."""
+
+
+class _Done(NamedTuple):
+    """A delivery and what it answers; held back until the commit."""
+
+    delivery: Delivery
+    position: int
+    answers: list[tuple[Read, AccountView]]
+
+
+class Applier:
+    """Owns the journal's writer and the state in memory."""
+
+    def __init__(self, desk: Desk, livro: Log, journal: Journal, replica: Replica, locks: AccountLocks) -> None:
+        """Follow the log for `desk`."""
+        self._desk = desk
+        self._log = livro
+        self._journal = journal
+        self._replica = replica
+        self._locks = locks
+        self._heard_written: dict[str, int] = journal.heard()
+
+    def run(self) -> None:
+        """Attach, follow, and attach again after trouble, until the node stops or must not go on.
+
+        Raises CommitFailed, StartRefused or a bug's exception: whatever is raised stops the node's writes.
+        """
+        back_off_s = 0.1
+        while not self._desk.stopping.is_set():
+            try:
+                with closing(self._attach()) as reader:
+                    self._desk.log_is_up()
+                    back_off_s = 0.1
+                    self._follow(reader)
+            except LogUnreachable as error:
+                log.warning("log unreachable", extra={"reason": str(error)})
+                self._desk.log_is_down(f"The log does not answer: {error}")
+                self._desk.pause(back_off_s * random.uniform(0.5, 1))  # noqa: S311
+                back_off_s = min(2.0, back_off_s * 2)
+            except LogLost as lost:
+                self._desk.lose_log(str(lost))
+                return
+
+    def _attach(self) -> Reader:
+        """Return a reader that begins at the last record applied, once the log's end proved to be behind it."""
+        desk = self._desk
+        desk.reattach.clear()
+        reader = self._log.read_from(self._replica.resume())
+        try:
+            # The tail is read by a second reader, opened before the marker is published: on a shortened log the
+            # resuming reader would never hear anything, and silence must not be taken for the end.
+            with closing(self._log.read_from(LAST)) as tail:
+                offset = self._await_marker(tail, desk.begin_attach())
+                desk.attachment.end_heard(offset, self._replica.last_offset)
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def _await_marker(self, tail: Reader, marker_seq: int) -> int:
+        """Return the offset at which the marker came back."""
+        deadline_ms = monotonic_ms() + self._desk.config.record_silent_ms_max
+        while monotonic_ms() < deadline_ms and not self._desk.stopping.is_set():
+            for offset, body in tail.poll(POLL_S):
+                with suppress(InvalidRecord):
+                    record = records.decode(body)
+                    if record.session == self._desk.node.session and record.seq >= marker_seq:
+                        return offset
+        raise LogUnreachable("a marker of this node's own did not come back through the log")
+
+    def _follow(self, reader: Reader) -> None:
+        desk = self._desk
+        while not desk.stopping.is_set():
+            if desk.reattach.is_set():
+                raise LogUnreachable("what this node published did not come back through the log")
+            if batch := reader.poll(POLL_S):
+                self._take(batch)
+            elif self._heard_written != desk.attachment.highest_heard:
+                self._commit([])
+            if desk.recheck.is_set():
+                self._recheck()
+
+    def _take(self, batch: Sequence[Stored]) -> None:
+        """Apply what was delivered together, commit it, and let out what it answers."""
+        self._desk.applying_since_ms = monotonic_ms()
+        admitted = [
+            (stored, record)
+            for stored in batch
+            if (record := self._replica.admit(stored.offset, stored.body)) is not None
+        ]
+        remembered = self._journal.remembered(operation.id for _, record in admitted for operation in record.operations)
+        done: list[_Done] = []
+        for (offset, body), record in admitted:
+            delivery = self._replica.deliver(offset, body, record, remembered)
+            if delivery.change is not None:
+                remembered |= {entry.operation.id: entry for entry in delivery.change.entries}
+            done.append(_Done(delivery, self._replica.state.position, self._answers(record)))
+        applied = [AppliedRecord(offset, record, change) for (offset, record, change), *_ in done if change is not None]
+        if applied:
+            self._commit(applied)
+        self._let_out(done)
+
+    def _answers(self, record: Record) -> list[tuple[Read, AccountView]]:
+        """Answer the reads whose barrier this record is, at its place in the log and under the accounts' locks."""
+        with self._desk.mutex:
+            reads = self._desk.node.barrier(record)
+        return [(read, self.look(read.account_id)) for read in reads]
+
+    def look(self, account_id: str) -> AccountView:
+        """Return the account as the records so far left it. For the applier thread."""
+        state = self._replica.state
+        with self._locks.hold([account_id]):
+            account = copy.copy(state.accounts.get(account_id))
+        return AccountView(account_id, account, Token(state.epoch, state.position, state.chain.hex()[:8]), stale=False)
+
+    def _commit(self, applied: list[AppliedRecord]) -> None:
+        heard = dict(self._desk.attachment.highest_heard)
+        try:
+            self._journal.commit(applied, self._replica.state, heard)
+        except sqlite3.Error as error:
+            raise CommitFailed(f"The journal could not be written: {error}. The node stops.") from error
+        self._heard_written = heard
+
+    def _let_out(self, done: list[_Done]) -> None:
+        """After the commit: announce the position, complete what waits."""
+        desk, node = self._desk, self._desk.node
+        completions: list[Completion] = []
+        committed = Committed.of(self._replica.state)
+        with desk.mutex:
+            desk.committed = committed
+            desk.log_heard_ms = monotonic_ms()
+            desk.applying_since_ms = None
+            for delivery, position, answers in done:
+                record, change = delivery.record, delivery.change
+                outcomes = change.outcomes if change else ()
+                completions += node.settle(record, outcomes, position)
+                for read, view in answers:
+                    completions += [Completion(waiter, view) for waiter in node.close_reads([read])]
+                if record.session == node.session:
+                    desk.returned(record.seq, position)
+            self._replica.live = desk.attachment.at_end
+            desk.progress.notify_all()
+            desk.work.notify()
+        resolve(completions)
+
+    def _recheck(self) -> None:
+        """Others hold something else: recompute one's own digests, and judge."""
+        self._desk.recheck.clear()
+        problem = self._replica.state_problem() or self._journal.history_problem()
+        against = ", ".join(self._replica.contradicting()) or "nobody"
+        log.warning("digests recomputed", extra={"reason": problem or "they hold together", "peer": against})
+        if problem is not None or self._replica.is_outvoted():
+            sentence = f"{problem or 'The digests of this node hold together'}; contradicted by {against}."
+            log.critical("diverged", extra={"reason": sentence, "position": self._replica.state.position})
+            self._desk.diverge(sentence)

@@ -1,0 +1,88 @@
+"""Whether this node stands on the log that it believes to stand on, and may therefore write.
+
+A log can lose its end (a power cut of a broker, a restored file), and its counters lie. So the end of the log is
+where a marker of one's own comes back, and a position that some member is known to have reached is *past the end*
+if a marker published after it was known comes back while this node is still below it. Nobody writes operations on
+a log that lost something. Pure: all times are handed in, monotonic, in milliseconds.
+Invariant: no operation is published between `begin` and `settled` (tests/unit/test_attachment.py).
+"""
+
+from collections.abc import Collection
+
+from bank.errors import LogLost
+
+__all__ = ["Attachment"]
+
+
+class Attachment:
+    """The steps of attaching to a log, and the checks that go on while attached."""
+
+    def __init__(self, *, node: str, silent_ms_max: int, remembered: dict[str, int]) -> None:
+        """`remembered` is the highest position ever heard from each node, from the journal."""
+        self._node = node
+        self._silent_ms_max = silent_ms_max
+        self.highest_heard = dict(remembered)
+        self._began_ms = 0
+        self._marker_seq = 0
+        self._returned = False
+        self._heard_since: set[str] = set()
+        self._claims: dict[str, tuple[int, int]] = {}
+        """Of a node ahead of this one: the position, and the record of one's own that will prove or refute it."""
+        self._past_end: dict[str, int] = {}
+
+    def begin(self, *, now_ms: int, marker_seq: int) -> None:
+        """Attach anew: the marker is this node's record `marker_seq` or a later one."""
+        self._began_ms = now_ms
+        self._marker_seq = marker_seq
+        self._returned = False
+        self._heard_since.clear()
+        self._past_end.clear()
+        self._claims = {
+            name: (position, marker_seq) for name, position in self.highest_heard.items() if name != self._node
+        }
+
+    def end_heard(self, offset: int, last_offset: int) -> None:
+        """Take in where the marker came back. Raises LogLost if this node had applied what stood there or later."""
+        if offset <= last_offset:
+            raise LogLost(
+                f"The log ends at offset {offset}, but this node has applied offset {last_offset}: the log was lost "
+                "or cut. Nothing was overwritten; give the log back, or rebuild it."
+            )
+
+    def heard(self, node: str, position: int, *, own_position: int, next_seq: int) -> bool:
+        """Take in a heartbeat. Returns True if a record must be published to find out whether the log lost it."""
+        self._heard_since.add(node)
+        if position > self.highest_heard.get(node, 0):
+            self.highest_heard[node] = position
+        if position <= own_position or node in self._claims:
+            return False
+        self._claims[node] = (position, next_seq)
+        return True
+
+    def returned(self, seq: int, position: int) -> None:
+        """Take in that this node's record `seq` came back in log order, when the node was at `position`."""
+        self._returned = self._returned or seq >= self._marker_seq
+        for name, (reached, proof_seq) in list(self._claims.items()):
+            if seq >= proof_seq:
+                del self._claims[name]
+                if position < reached:
+                    self._past_end[name] = reached
+
+    def past_end(self, members: Collection[str]) -> dict[str, int]:
+        """Return the members that have reached a position which the log has lost since, with that position.
+
+        Before a log has members, any node counts: whoever has a history did not get it from this log.
+        """
+        return {name: self._past_end[name] for name in members or self._past_end if name in self._past_end}
+
+    @property
+    def at_end(self) -> bool:
+        """True once the marker came back through the reader that applies: all that the log had is applied."""
+        return self._returned
+
+    def settled(self, members: Collection[str], *, now_ms: int) -> bool:
+        """Tell whether operations may be published, as far as the log is concerned."""
+        if not self._returned or self.past_end(members):
+            return False
+        unheard = set(members) - self._heard_since - {self._node}
+        return not unheard or now_ms - self._began_ms >= self._silent_ms_max

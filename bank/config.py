@@ -1,0 +1,123 @@
+"""Configuration: all a node may be told, read once from the environment by api.py and handed down.
+
+The only file that reads `os.environ`. Wrong values are refused with a sentence that names the variable.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bank.errors import StartRefused
+from bank.operations import NODE_NAME
+
+__all__ = ["Config"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """One node's settings. Names carry their units."""
+
+    node_name: str
+    host: str = "127.0.0.1"
+    port: int = 5000
+    data_dir: Path = Path("dados")
+    public_urls: tuple[str, ...] = ()
+    """Where customers and peers reach this node, the peers' address first. Empty: http://host:port."""
+    servers_allowed: tuple[str, ...] = ()
+    """Other banks, outside this log, that this node may ask on behalf of a customer."""
+    allow_anonymous: bool = False
+    threads: int = 32
+    request_deadline_ms: int = 10_000
+    read_deadline_ms: int = 500
+    """A default read that waited this long for the log answers from the node's own state, marked."""
+    strong_read_deadline_ms: int = 2_000
+    queue_operations_max: int = 65_536
+    lag_ms_max: int = 2_000
+    clock_skew_ms_max: int = 2_000
+    record_silent_ms_max: int = 5_000
+    """A record of one's own that did not come back within this time means trouble with the log."""
+    heartbeat_ms: int = 500
+    peer_silent_ms_max: int = 5_000
+    genesis_wait_ms: int = 2_000
+    log_heartbeat_ms: int = 5_000
+    log_silent_ms_max: int = 10_000
+    stop_ms_max: int = 5_000
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        if not re.search(NODE_NAME, self.node_name):
+            raise StartRefused(
+                f"NODE_NAME {self.node_name!r} must be 1-64 of A-Z a-z 0-9 . _ - and begin with a letter or digit."
+            )
+        if not 1 <= self.port <= 65_535:
+            raise StartRefused(f"PORT {self.port} is not between 1 and 65535.")
+        if not 1 <= self.threads <= 512:
+            raise StartRefused(f"THREADS {self.threads} is not between 1 and 512.")
+        if self.peer_silent_ms_max < 3 * self.heartbeat_ms:
+            raise StartRefused("peer_silent_ms_max is below 3 heartbeats: slow peers would look dead.")
+        if not _is_loopback(self.host) and not self.allow_anonymous:
+            raise StartRefused(
+                f"HOST {self.host} can be reached by others, and this bank asks nobody who they are: "
+                "listen on 127.0.0.1, or set ALLOW_ANONYMOUS=1 if that is what you want."
+            )
+        for url in self.public_urls + self.servers_allowed:
+            if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+                raise StartRefused(f"{url!r} in PUBLIC_URL or SERVERS_ALLOWED is not an http or https URL.")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """URLs of this node, the one for its peers first."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_urls or (f"http://{host}:{self.port}",)
+
+    @property
+    def node_dir(self) -> Path:
+        """Where this node keeps its journal."""
+        return self.data_dir / self.node_name
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
+        """Read PORT, HOST, NODE_NAME, DATA_DIR, PUBLIC_URL, SERVERS_ALLOWED, ALLOW_ANONYMOUS, THREADS.
+
+        Raises StartRefused, with a sentence, for a value that cannot be meant.
+        """
+        if environ.get("AMQP_URL"):
+            raise StartRefused(
+                "AMQP_URL is set, but the log over RabbitMQ comes next and is not in this version: "
+                "unset AMQP_URL to use the embedded log."
+            )
+        port = _whole_number(environ, "PORT", 5000)
+        return cls(
+            node_name=environ.get("NODE_NAME") or f"banco-{port}",
+            host=environ.get("HOST") or "127.0.0.1",
+            port=port,
+            data_dir=Path(environ.get("DATA_DIR") or "dados"),
+            public_urls=_urls(environ, "PUBLIC_URL"),
+            servers_allowed=_urls(environ, "SERVERS_ALLOWED"),
+            allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
+            threads=_whole_number(environ, "THREADS", 32),
+        )
+
+
+def _whole_number(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise StartRefused(f"{name}={text!r} is not a whole number.")
+    return int(text)
+
+
+def _urls(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(url.strip().rstrip("/") for url in environ.get(name, "").split(",") if url.strip())
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,246 @@
+"""The desk: what the threads of one node share, all of it under one mutex, and what state the node is in.
+
+An ordinary mutex, for it guards requests and counters, not accounts: account state is behind the bakery locks.
+Nobody does I/O or waits for a future while holding it. Futures are resolved after it was released.
+"""
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bank.attachment import Attachment
+from bank.config import Config
+from bank.errors import BankError, Diverged, LogUnavailable, NotAccepted, NotReady, OutcomeUnknown
+from bank.node import Node
+from bank.operations import Operation
+from bank.records import Base
+from bank.state import State, state_digest
+from bank.views import Token
+from bank.waiting import Completion, Result
+from replication.presence import PeerTable
+
+__all__ = ["Committed", "Condition", "Desk", "clock_ms", "monotonic_ms", "resolve"]
+
+
+log = logging.getLogger(__name__)
+
+
+def monotonic_ms() -> int:
+    """Return a clock for durations."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def clock_ms() -> int:
+    """Return the wall clock: milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Committed(NamedTuple):
+    """What is on this node's disk: nothing later than this may leave the node."""
+
+    log_id: str
+    epoch: int
+    position: int
+    chain: bytes
+    digest: bytes
+    members: tuple[str, ...]
+
+    @classmethod
+    def of(cls, state: State) -> "Committed":
+        """Take it from a state that was just committed or loaded."""
+        digest = state_digest(state)
+        return cls(state.log_id, state.epoch, state.position, state.chain, digest, tuple(state.members))
+
+    @property
+    def token(self) -> Token:
+        """The form in which customers see it."""
+        return Token(self.epoch, self.position, self.chain.hex()[:8])
+
+
+class Condition(NamedTuple):
+    """What a node is like: `state` as `/saude` names it, and, unless it accepts writes, the error that says why."""
+
+    state: str
+    refusal: NotAccepted | None
+
+
+@dataclass(slots=True)
+class Troubles:
+    """What keeps the node from accepting writes; empty or False where all is well. Sentences for operators."""
+
+    failure: str = ""
+    diverged: str = ""
+    log_lost: str = ""
+    log_down: str = ""
+    lagging: bool = False
+    clock_off: bool = False
+
+
+class Desk:
+    """Shared by the threads of one node."""
+
+    def __init__(self, config: Config, *, session: str, committed: Committed, heard: dict[str, int]) -> None:
+        """Begin detached, with what the journal had."""
+        self.config = config
+        self.mutex = threading.Lock()
+        self.work = threading.Condition(self.mutex)
+        """Notified when there may be something to publish."""
+        self.progress = threading.Condition(self.mutex)
+        """Notified after every commit and every change of trouble."""
+        self.node = Node(name=config.node_name, session=session, queue_max=config.queue_operations_max)
+        self.attachment = Attachment(node=config.node_name, silent_ms_max=config.peer_silent_ms_max, remembered=heard)
+        self.peers = PeerTable(config.peer_silent_ms_max)
+        self.committed = committed
+        self.troubles = Troubles()
+        self.stopping = threading.Event()
+        self.attached_once = False
+        self.log_heard_ms = monotonic_ms()
+        """When the log last brought anything."""
+        self._behind: tuple[int, int] | None = None
+        self.applying_since_ms: int | None = None
+        self.reattach = threading.Event()
+        """Set when the log is in doubt: the applier attaches anew."""
+        self.recheck = threading.Event()
+        """Set when another node contradicts this one: the applier recomputes its digests."""
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def condition(self) -> Condition:
+        """Return what the node is like now; the gravest trouble counts. Called under the mutex."""
+        troubles = self.troubles
+        if self.stopping.is_set():
+            return Condition("parando", NotReady("The node is stopping."))
+        if troubles.failure:
+            return Condition("falha", NotReady(troubles.failure))
+        if troubles.diverged:
+            return Condition("divergente", Diverged(troubles.diverged))
+        if troubles.log_lost:
+            return Condition("livro_perdido", LogUnavailable(troubles.log_lost))
+        if troubles.log_down:
+            return Condition("sem_livro", LogUnavailable(troubles.log_down))
+        if past := self.attachment.past_end(self.committed.members):
+            return Condition("livro_perdido", LogUnavailable(f"The log lost what these members have: {past}."))
+        if not self.may_publish() or self.config.node_name not in self.committed.members:
+            return Condition("iniciando", NotReady("The node is attaching to the log."))
+        if troubles.lagging:
+            return Condition("atrasado", NotReady("The node lags behind the log."))
+        if troubles.clock_off:
+            return Condition("relogio", NotReady("The clock of this node is far from the others'."))
+        return Condition("pronto", None)
+
+    def may_publish(self) -> bool:
+        """Tell whether operations may go into the log. Called under the mutex."""
+        if self.troubles.log_lost or self.troubles.diverged or not self.committed.log_id:
+            return False
+        return self.attachment.settled(self.committed.members, now_ms=monotonic_ms())
+
+    def base(self) -> Base:
+        """Return what the next record says that this node has applied. Called under the mutex."""
+        committed = self.committed
+        return Base(committed.position, committed.chain.hex() if committed.position else "")
+
+    def behind_ms(self, now_ms: int, heard_position: int = 0) -> int:
+        """Return for how long a position that a peer announced was not reached; 0 if none is. Under the mutex."""
+        if self._behind is not None and self.committed.position >= self._behind[0]:
+            self._behind = None
+        if self._behind is None and heard_position > self.committed.position:
+            self._behind = (heard_position, now_ms)
+        return now_ms - self._behind[1] if self._behind else 0
+
+    def begin_attach(self) -> int:
+        """Detach, and have a marker published; return the least seq that it can have."""
+        with self.mutex:
+            marker_seq = self.node.want_record()
+            self.attachment.begin(now_ms=monotonic_ms(), marker_seq=marker_seq)
+            self.work.notify()
+        return marker_seq
+
+    def hear(self, node: str, position: int) -> None:
+        """Take in how far another node is: if ahead, a record will tell whether the log lost that. Under the mutex."""
+        own_position, next_seq = self.committed.position, self.node.next_seq
+        if self.attachment.heard(node, position, own_position=own_position, next_seq=next_seq):
+            self.node.want_record()
+            self.work.notify()
+
+    def returned(self, seq: int, position: int) -> None:
+        """Take in that a record of this node's own came back. Called under the mutex."""
+        self.attachment.returned(seq, position)
+        self.attached_once = self.attached_once or self.attachment.at_end
+
+    def log_is_up(self) -> None:
+        """The log answers again."""
+        self._set_trouble("log_down", "")
+
+    def log_is_down(self, sentence: str) -> None:
+        """The log does not answer: reads are marked at once, writes refused at once."""
+        self._set_trouble("log_down", sentence)
+
+    def lose_log(self, sentence: str) -> None:
+        """The log is another one, or was cut: nothing more is accepted until an operator acts."""
+        log.error("log lost", extra={"reason": sentence, "position": self.committed.position})
+        self._set_trouble("log_lost", sentence)
+
+    def diverge(self, sentence: str) -> None:
+        """The node contradicts the others: it stays up and serves nothing."""
+        self._set_trouble("diverged", sentence)
+
+    def _set_trouble(self, name: str, sentence: str) -> None:
+        with self.mutex:
+            setattr(self.troubles, name, sentence)
+            self.progress.notify_all()
+            self.work.notify()
+
+    def fail(self, sentence: str) -> None:
+        """Stop accepting anything, for good; whoever waits is told what is known."""
+        with self.mutex:
+            self.troubles.failure = self.troubles.failure or sentence
+            completions = self.node.give_up_all()
+            self.progress.notify_all()
+        resolve(completions)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not while the node stops."""
+        self.stopping.wait(seconds)
+
+    # --- requests ------------------------------------------------------------------------------------------------
+
+    def submit(self, operation: Operation) -> Future[Result]:
+        """Hand an operation in; the future gets an Answer or an error. Raises NotAccepted at once."""
+        future: Future[Result] = Future()
+        with self.mutex:
+            if (refusal := self.condition().refusal) is not None:
+                if self.node.is_unsettled(operation.id):
+                    raise OutcomeUnknown(f"An earlier attempt is not settled. {refusal}")
+                raise refusal
+            self.node.propose(operation, future, monotonic_ms() + self.config.request_deadline_ms)
+            self.work.notify()
+        return future
+
+    def read(self, account_id: str, deadline_ms: int) -> Future[Result]:
+        """Hand a linearizable read in; the future gets an AccountView, a Timeout or an error."""
+        future: Future[Result] = Future()
+        with self.mutex:
+            self.node.read(account_id, future, monotonic_ms() + deadline_ms)
+            self.work.notify()
+        return future
+
+    def wait_committed(self, position: int, timeout_ms: int) -> bool:
+        """Wait until this position is on the disk; tell whether it is."""
+        with self.mutex:
+            return self.progress.wait_for(
+                lambda: self.committed.position >= position or self.stopping.is_set(), timeout_ms / 1000
+            )
+
+
+def resolve(completions: list[Completion]) -> None:
+    """Give the waiters their results. Never called under the mutex: a future runs callbacks."""
+    for future, result in completions:
+        with suppress(InvalidStateError):  # a waiter whose own deadline passed has cancelled its future
+            if isinstance(result, BankError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

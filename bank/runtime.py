@@ -1,0 +1,257 @@
+"""The runtime: one node's threads around its parts, and what request threads may ask of them.
+
+| thread    | alone owns                                   | reached by others through            |
+|-----------|----------------------------------------------|--------------------------------------|
+| publisher | the log's `append`                           | the desk's queue                     |
+| applier   | journal writer, account state, log reader    | futures, the bakery locks            |
+| watchdog  | nothing; answers at deadlines, notices       | -                                    |
+| herald    | the presence transport                       | the desk's table of peers            |
+
+The way in is `submit` and `read_account`; the parts are built by `open_runtime`.
+"""
+
+import copy
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
+
+from bank import report
+from bank.applier import Applier, CommitFailed
+from bank.config import Config
+from bank.desk import Committed, Desk
+from bank.entries import Entry
+from bank.errors import LogUnavailable, NotReady, OutcomeUnknown, PositionAbandoned, PositionNotReached, StartRefused
+from bank.journal import Journal, has_history
+from bank.journal_reader import JournalReader
+from bank.operations import Operation
+from bank.publisher import Publisher
+from bank.replica import Replica
+from bank.state import Account
+from bank.views import AccountView, Answer, Books, Consistency, Health, LogView, NodeView, Statement, Token
+from bank.waiting import Result, Timeout
+from bank.watch import Herald, Watchdog
+from locks.accounts import AccountLocks
+from locks.bakery import ThreadSlots
+from replication.embedded import EmbeddedLog, EmbeddedPresence
+from replication.log import Log
+from replication.presence import Presence
+
+__all__ = ["Runtime", "open_runtime"]
+
+log = logging.getLogger(__name__)
+
+POSITION_WAIT_MS = 2_000
+
+
+def open_runtime(config: Config, on_fatal: Callable[[], None]) -> "Runtime":
+    """Build the node that `config` describes on the embedded log. Raises StartRefused.
+
+    `on_fatal` is called, from any thread, when the process must exit.
+    """
+    journal = Journal(config.node_dir)
+    try:
+        livro = EmbeddedLog(config.data_dir)
+        presence = EmbeddedPresence(config.data_dir)
+        return Runtime(config, journal, livro, presence, on_fatal)
+    except BaseException:
+        journal.close()
+        raise
+
+
+class Runtime:
+    """One node. Start it once, stop it once."""
+
+    def __init__(
+        self, config: Config, journal: Journal, livro: Log, presence: Presence, on_fatal: Callable[[], None]
+    ) -> None:
+        """Load the journal, checking it, and put the parts together. Nothing runs yet. Raises StartRefused."""
+        journal.attach(node=config.node_name, log=livro.identity)
+        state = journal.load()
+        last = journal.record(state.position)
+        self.config = config
+        self._journal = journal
+        self._reader = JournalReader(config.node_dir)
+        self._log = livro
+        self._presence = presence
+        self._on_fatal = on_fatal
+        self._slots = ThreadSlots(config.threads + 32)
+        self._locks = AccountLocks(self._slots)
+        self._replica = Replica(
+            node=config.node_name,
+            state=state,
+            last_offset=last.offset if last else 0,
+            last_checksum=last.checksum if last else b"",
+            chain_at=self._chain_at,
+            hold=self._locks.hold,
+        )
+        session = secrets.token_hex(8)
+        self._desk = Desk(config, session=session, committed=Committed.of(state), heard=journal.heard())
+        publisher = Publisher(self._desk, livro)
+        watchdog = Watchdog(self._desk, publisher, histories=self._histories)
+        herald = Herald(self._desk, presence, self._replica)
+        parts: dict[str, Publisher | Applier | Watchdog | Herald] = {
+            "publisher": publisher,
+            "applier": Applier(self._desk, livro, journal, self._replica, self._locks),
+            "watchdog": watchdog,
+            "herald": herald,
+        }
+        self._threads = {
+            name: threading.Thread(target=partial(self._guard, name, part.run), name=name, daemon=True)
+            for name, part in parts.items()
+        }
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads.values():
+            thread.start()
+
+    def stop(self) -> None:
+        """Accept nothing more, let what is on its way come back, answer the rest, and end, within `stop_ms_max`."""
+        desk = self._desk
+        desk.stopping.set()
+        with desk.mutex:
+            desk.work.notify_all()
+            desk.progress.notify_all()
+            desk.progress.wait_for(lambda: desk.node.is_idle, self.config.stop_ms_max * 0.6 / 1000)
+        desk.fail("The node is stopping.")
+        for thread in self._threads.values():
+            if thread.ident is not None:
+                thread.join(self.config.stop_ms_max * 0.08 / 1000)
+        self._log.close()
+        self._presence.close()
+        self._journal.close()
+
+    def _guard(self, name: str, run: Callable[[], None]) -> None:
+        """Run a thread's loop; its death stops writes, and is seen in the node's health."""
+        try:
+            run()
+        except CommitFailed as failed:
+            log.critical("journal failed", extra={"reason": str(failed)})
+            self._desk.fail(str(failed))
+            self._on_fatal()
+        except StartRefused as refused:
+            log.critical("node must not go on", extra={"reason": str(refused)})
+            self._desk.fail(str(refused))
+        except Exception:
+            log.critical("thread died", extra={"thread_name": name}, exc_info=True)
+            position = self._desk.committed.position
+            self._desk.fail(f"The {name} thread died after position {position}; see the node's log.")
+
+    # --- what customers ask --------------------------------------------------------------------------------------
+
+    def submit(self, operation: Operation) -> Answer:
+        """Have the operation applied and return what became of it, from the log and on this node's disk.
+
+        Raises NotAccepted if this attempt did nothing, OutcomeUnknown if it may have been applied.
+        """
+        future = self._desk.submit(operation)
+        result = self._result(future, self.config.request_deadline_ms)
+        if not isinstance(result, Answer):
+            raise OutcomeUnknown("The node did not answer at its own deadline.")
+        return result
+
+    def read_account(self, account_id: str, consistency: Consistency) -> AccountView:
+        """Return the account. Raises NotReady, Diverged, LogUnavailable."""
+        with self._desk.mutex:
+            state, refusal = self._desk.condition()
+            attached_once = self._desk.attached_once
+        if state == "divergente" and refusal is not None:
+            raise refusal
+        log_is_down = state in {"sem_livro", "livro_perdido", "falha", "parando"}
+        if not attached_once and not (log_is_down and self._desk.committed.position):
+            raise NotReady("The node has not read the log to its end yet.")
+        if consistency is Consistency.LOCAL:
+            return self._look(account_id, stale=log_is_down)
+        if log_is_down:
+            if consistency is Consistency.STRONG:
+                raise LogUnavailable(str(refusal))
+            return self._look(account_id, stale=True)
+        is_strong = consistency is Consistency.STRONG
+        deadline_ms = self.config.strong_read_deadline_ms if is_strong else self.config.read_deadline_ms
+        result = self._result(self._desk.read(account_id, deadline_ms), deadline_ms)
+        if isinstance(result, AccountView):
+            return result
+        if is_strong:
+            raise LogUnavailable("The log did not answer in time.")
+        return self._look(account_id, stale=True)
+
+    def _result(self, future: Future[Result], deadline_ms: int) -> Result:
+        """Wait for the future; the watchdog answers at the deadline, and should it be dead, nobody waits for ever."""
+        try:
+            return future.result(deadline_ms / 1000 + 1.0)
+        except FutureTimeoutError:
+            future.cancel()
+            return Timeout()
+
+    def _look(self, account_id: str, *, stale: bool) -> AccountView:
+        """Read the account in memory under its lock, then wait until what was seen is on the disk."""
+        desk = self._desk
+        if desk.troubles.failure:
+            # Memory may have stopped in the middle of a record: what was committed is whole.
+            return AccountView(account_id, self._reader.account(account_id), desk.committed.token, stale=True)
+        with self._locks.hold_as_reader(account_id, timeout=POSITION_WAIT_MS / 1000):
+            account = copy.copy(self._replica.state.accounts.get(account_id))
+            position = self._replica.state.position
+        if not desk.wait_committed(position, POSITION_WAIT_MS):
+            raise NotReady("The journal does not keep up.")
+        return AccountView(account_id, account, desk.committed.token, stale=stale)
+
+    def wait_for(self, minimum: Token) -> None:
+        """Wait until this node is at that place of the history. Raises PositionNotReached, PositionAbandoned."""
+        if not self._desk.wait_committed(minimum.position, POSITION_WAIT_MS):
+            raise PositionNotReached(f"This node is at position {self._desk.committed.position}.")
+        chain = self._chain_at(minimum.position)
+        if minimum.position and (chain is None or not chain.hex().startswith(minimum.chain)):
+            raise PositionAbandoned(f"Another history stands at position {minimum.position}.")
+
+    def token(self) -> Token:
+        """Return this node's place in the history."""
+        return self._desk.committed.token
+
+    # --- what the journal tells ----------------------------------------------------------------------------------
+
+    def accounts(self, after: str, limit: int) -> list[tuple[str, Account]]:
+        """Return a page of accounts by ascending id."""
+        return self._reader.accounts(after, limit)
+
+    def statement(self, account_id: str, start: int | None, limit: int) -> Statement | None:
+        """Return a page of an account's entries, newest first; None if there is no such account or cursor."""
+        return self._reader.statement(account_id, start, limit)
+
+    def entry(self, operation_id: str) -> Entry | None:
+        """Return what became of an operation, if this node knows it."""
+        return self._reader.entry(operation_id)
+
+    def books(self) -> Books:
+        """Return the books of one position: totals kept record by record beside sums over all accounts."""
+        return self._reader.books()
+
+    def _chain_at(self, position: int) -> bytes | None:
+        row = self._reader.record(position)
+        return row.chain if row else None
+
+    def _histories(self) -> list[str]:
+        """Return the names of other nodes of this folder whose journals have applied anything."""
+        folders = (path for path in self.config.data_dir.iterdir() if path.is_dir())
+        return [folder.name for folder in folders if folder.name != self.config.node_name and has_history(folder)]
+
+    # --- what the node tells of itself ---------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """Return whether the node lives and accepts writes, and if not, why."""
+        threads = {name: thread.is_alive() for name, thread in self._threads.items()}
+        return report.health(self._desk, self._replica, threads=threads, abandoned=self._slots.abandoned())
+
+    def log_view(self) -> LogView:
+        """Return the log in use and its state."""
+        return report.log_view(self._desk, kind=self._log.kind)
+
+    def nodes(self) -> list[NodeView]:
+        """Return this node and those it has heard of lately, by name."""
+        return report.nodes(self._desk)

@@ -1,0 +1,174 @@
+"""Two watching threads.
+
+The watchdog answers requests at their deadlines and notices what is wrong; the herald exchanges heartbeats.
+Neither ever talks to the log: whoever does may hang for as long as the log does.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import uuid_utils
+
+from bank.desk import Desk, clock_ms, monotonic_ms, resolve
+from bank.errors import LogUnreachable
+from bank.ledger import genesis_operation
+from bank.operations import Join
+from bank.publisher import Publisher
+from bank.records import VERSIONS
+from bank.replica import Replica
+from replication.presence import Heartbeat, Presence
+
+__all__ = ["Herald", "Watchdog"]
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.025
+
+
+class Watchdog:
+    """Looks at the desk forty times a second."""
+
+    def __init__(self, desk: Desk, publisher: Publisher, *, histories: Callable[[], list[str]]) -> None:
+        """`histories` names the other nodes whose journals are known to have applied anything."""
+        self._desk = desk
+        self._publisher = publisher
+        self._histories = histories
+        self._began_ms = monotonic_ms()
+        self._genesis_after_ms = self._began_ms + desk.config.genesis_wait_ms
+        self._join_again_ms = 0
+        self._state = ""
+
+    def run(self) -> None:
+        """Look until the node has stopped and nobody waits."""
+        desk = self._desk
+        while not (desk.stopping.is_set() and desk.node.is_idle):
+            now_ms = monotonic_ms()
+            with desk.mutex:
+                completions = desk.node.expire(now_ms)
+                self._look_for_trouble(now_ms)
+                self._keep_log_alive(now_ms)
+                self._join(now_ms)
+                state = desk.condition().state
+            resolve(completions)
+            self._begin_log(now_ms)
+            if state != self._state:
+                log.info("state changed", extra={"state": state, "position": desk.committed.position})
+                self._state = state
+            time.sleep(TICK_S)
+
+    def _look_for_trouble(self, now_ms: int) -> None:
+        desk, config = self._desk, self._desk.config
+        applying_ms = now_ms - desk.applying_since_ms if desk.applying_since_ms is not None else 0
+        desk.troubles.lagging = max(applying_ms, desk.behind_ms(now_ms)) > config.lag_ms_max
+        desk.troubles.clock_off = desk.peers.clock_is_off(now_ms, config.clock_skew_ms_max)
+        oldest_ms = desk.node.oldest_flight_ms()
+        if oldest_ms is not None and now_ms - oldest_ms > config.record_silent_ms_max and not desk.troubles.log_down:
+            desk.troubles.log_down = "What this node published did not come back through the log in time."
+            desk.reattach.set()
+
+    def _keep_log_alive(self, now_ms: int) -> None:
+        """The live node of the lowest name publishes an empty record into a silent log, so that silence tells."""
+        desk = self._desk
+        if now_ms - desk.log_heard_ms < desk.config.log_heartbeat_ms or desk.node.oldest_flight_ms() is not None:
+            return
+        if all(desk.config.node_name < peer.heartbeat.node for peer in desk.peers.live(now_ms)):
+            desk.node.want_record()
+            desk.work.notify()
+
+    def _join(self, now_ms: int) -> None:
+        """Become a member of the log, before this node's first operation."""
+        desk, name = self._desk, self._desk.config.node_name
+        if name in desk.committed.members or now_ms < self._join_again_ms or not desk.may_publish():
+            return
+        self._join_again_ms = now_ms + desk.config.request_deadline_ms
+        operation = Join(str(uuid_utils.uuid7()), name, VERSIONS)
+        desk.node.propose(operation, Future(), self._join_again_ms)
+        desk.work.notify()
+
+    def _begin_log(self, now_ms: int) -> None:
+        """Begin the log if it is empty and nobody has a history; if several nodes do, the first record counts."""
+        desk = self._desk
+        if desk.committed.log_id or now_ms < self._genesis_after_ms or not desk.attachment.at_end:
+            return
+        self._genesis_after_ms = now_ms + desk.config.genesis_wait_ms
+        histories = self._histories()
+        with desk.mutex:
+            if histories or any(peer.heartbeat.position > 0 for peer in desk.peers.live(now_ms)):
+                # Somebody has a history. Either its log is this one and will bring it, or this one lost it: a record
+                # published from now on will tell.
+                for name in histories:
+                    desk.hear(name, position=1)
+                return
+            log_id = uuid_utils.uuid4().hex
+            self._publisher.genesis = genesis_operation(operation_id=str(uuid_utils.uuid7()), log_id=log_id)
+            desk.work.notify()
+        log.info("log begun", extra={"log_id": log_id})
+
+
+class Herald:
+    """Owns the presence transport: tells of this node, hears of the others."""
+
+    def __init__(self, desk: Desk, presence: Presence, replica: Replica) -> None:
+        """Exchange heartbeats for `desk`; compare what others hold with `replica`."""
+        self._desk = desk
+        self._presence = presence
+        self._replica = replica
+        self._beat = 0
+        self._known_against: list[str] = []
+
+    def run(self) -> None:
+        """Beat until the node stops, then say so."""
+        desk = self._desk
+        while not desk.stopping.is_set():
+            try:
+                self._exchange()
+            except LogUnreachable as error:
+                log.warning("presence unreachable", extra={"reason": str(error)})
+            desk.pause(desk.config.heartbeat_ms / 1000)
+        try:
+            self._presence.leave()
+        except LogUnreachable as error:
+            log.warning("presence unreachable", extra={"reason": str(error)})
+
+    def _exchange(self) -> None:
+        desk = self._desk
+        others = self._presence.exchange(self.heartbeat())
+        now_ms = monotonic_ms()
+        with desk.mutex:
+            fresh = desk.peers.observe(others, now_ms=now_ms, clock_ms=clock_ms())
+            for heartbeat in fresh:
+                if heartbeat.log_id == desk.committed.log_id or not desk.committed.log_id:
+                    desk.hear(heartbeat.node, heartbeat.position)
+            positions = (peer.heartbeat.position for peer in desk.peers.live(now_ms))
+            desk.behind_ms(now_ms, heard_position=max(positions, default=0))
+        for heartbeat in fresh:
+            if heartbeat.log_id == desk.committed.log_id and heartbeat.position > 0:
+                self._replica.hear(heartbeat.node, heartbeat.position, bytes.fromhex(heartbeat.chain))
+        against = self._replica.contradicting()
+        if against != self._known_against:
+            self._known_against = against
+            desk.recheck.set()
+
+    def heartbeat(self) -> Heartbeat:
+        """Return what this node says of itself now."""
+        desk = self._desk
+        self._beat += 1
+        with desk.mutex:
+            committed, state = desk.committed, desk.condition().state
+            lag_ms = desk.behind_ms(monotonic_ms())
+        return Heartbeat(
+            node=desk.config.node_name,
+            session=desk.node.session,
+            beat=self._beat,
+            addresses=desk.config.addresses,
+            log_id=committed.log_id,
+            epoch=committed.epoch,
+            position=committed.position,
+            chain=committed.chain.hex(),
+            digest=committed.digest.hex(),
+            state=state,
+            lag_ms=lag_ms,
+            clock_ms=clock_ms(),
+        )

@@ -1,0 +1,112 @@
+"""One node of the bank: configuration, wiring, serving. `python api.py` starts it on PORT (default 5000).
+
+The way of a request from here: `bank/routes/accounts.py` -> `bank/runtime.py` -> `bank/node.py` -> the log ->
+`bank/replica.py` -> `bank/ledger.py` -> `bank/journal.py` -> the answer.
+"""
+
+import logging
+import signal
+import sys
+import threading
+from types import FrameType
+
+from flask import Flask
+from flask_openapi_swagger.plugins import RegisterPlugin as Swagger
+from pydantic import ValidationError
+
+from bank.config import Config
+from bank.errors import StartRefused
+from bank.logs import EventFormatter
+from bank.routes import answers, problems
+from bank.routes.accounts import accounts
+from bank.routes.cluster import cluster
+from bank.routes.document import BankAPI
+from bank.routes.door import BankRequest
+from bank.routes.models import invalid
+from bank.routes.other_servers import other_servers
+from bank.routes.pages import pages
+from bank.routes.server import listen
+from bank.routes.transfers import transfers
+from bank.runtime import Runtime, open_runtime
+
+__all__ = ["create_app", "main"]
+
+
+def create_app(bank: Runtime) -> Flask:
+    """Return the HTTP application of a node. The node may be started before or after."""
+    app = BankAPI(
+        "banco",
+        info={"title": "Banco Distribuído", "version": "0.1.0", "description": "Um banco igual em todos os balcões."},
+        doc_ui=False,
+    )
+    app.request_class = BankRequest
+    app.url_map.merge_slashes = False  # an address with // may stand in a path
+    app.validation_error_callback = _refuse
+    app.extensions["banco"] = bank
+    app.extensions["banco_lugares"] = threading.BoundedSemaphore(max(1, bank.config.threads // 4))
+    problems.register(app)
+    answers.register(app)
+    for blueprint in (accounts, transfers, other_servers, cluster):
+        app.register_api(blueprint)
+    app.register_blueprint(pages)
+    app.register_blueprint(Swagger.register(doc_url="/openapi.json"), url_prefix="/docs")
+    app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
+    return app
+
+
+def _refuse(error: ValidationError) -> None:
+    raise invalid(error)
+
+
+class _Serving:
+    """One process: a node, its server, and how both end."""
+
+    def __init__(self, config: Config) -> None:
+        self._ended = threading.Event()
+        self.status = 0
+        self._bank = open_runtime(config, on_fatal=self._fail)
+        self._server = listen(create_app(self._bank), config)
+
+    def run(self) -> int:
+        """Serve until a signal or a failed disk ends it; return the exit status."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        self._bank.start()
+        threading.Thread(target=self._server.run, name="server", daemon=True).start()
+        self._ended.wait()
+        # The node first: it answers what waits and refuses the rest; then the door is closed.
+        self._bank.stop()
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+        self._server.close()
+        return self.status
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._ended.set()
+
+    def _fail(self) -> None:
+        self.status = 1
+        self._ended.set()
+
+
+def main() -> int:
+    """Run one node; return the exit status."""
+    if not __debug__:
+        print("The bank does not run under -O: its assertions guard the money.", file=sys.stderr)
+        return 1
+    try:
+        config = Config.from_environment()
+        _log_to_stderr(config)
+        return _Serving(config).run()
+    except StartRefused as refused:
+        print(f"The node does not start: {refused}", file=sys.stderr)
+        return 1
+
+
+def _log_to_stderr(config: Config) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(EventFormatter(config.node_name))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

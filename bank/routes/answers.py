@@ -1,0 +1,160 @@
+"""Answers: how accounts, outcomes and positions are spelled out, and the steps that every request takes.
+
+Money leaves as a JSON number with exactly two decimals, written digit by digit.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import uuid_utils
+from flask import Flask, Response, current_app, g, request
+from msgspec import Raw
+
+from bank.entries import Entry
+from bank.money import format_cents
+from bank.operations import Applied, Operation, Rejected, Transfer, accounts_of
+from bank.routes.door import dump_json
+from bank.routes.problems import CODIGO_OF_REASON, Problem
+from bank.runtime import Runtime
+from bank.state import Account
+from bank.views import Answer, Token
+
+__all__ = [
+    "account_fields",
+    "bank",
+    "entry_fields",
+    "instant",
+    "json_answer",
+    "money",
+    "movement_fields",
+    "operation_id",
+    "register",
+    "settle",
+    "signed_amount",
+]
+
+_KEY = re.compile(r"[ -~]{1,255}")
+
+
+def bank() -> Runtime:
+    """Return the node that this application serves."""
+    return cast("Runtime", current_app.extensions["banco"])
+
+
+def register(app: Flask) -> None:
+    """Wait for the position that a customer has seen, and tell where this node is."""
+
+    @app.before_request
+    def wait_for_position() -> None:
+        text = request.headers.get("X-Posicao-Minima")
+        if text is not None:
+            try:
+                minimum = Token.parse(text)
+            except ValueError:
+                violation = {"propriedade": "X-Posicao-Minima", "razao": "não é uma posição", "valor": text[:60]}
+                raise Problem("REQUISICAO_INVALIDA", "X-Posicao-Minima inválida.", [violation]) from None
+            bank().wait_for(minimum)
+
+    @app.after_request
+    def tell_position(response: Response) -> Response:
+        response.headers.setdefault("X-Posicao", str(bank().token()))
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
+
+def json_answer(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON answer; money in `content` is Raw."""
+    return Response(dump_json(content), status, dict(headers or {}), content_type="application/json")
+
+
+def money(cents: int) -> Raw:
+    """Return an amount as JSON shows it: `100.50`."""
+    return Raw(format_cents(cents).encode())
+
+
+def instant(instant_ms: int) -> str:
+    """Return RFC 3339 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(instant_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{instant_ms % 1000:03d}Z"
+
+
+def operation_id() -> str:
+    """Return the id of the operation that this request asks for: the client's key, or a new time-ordered one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        g.operation_id = str(uuid_utils.uuid7())
+    else:
+        if len(key) >= 2 and key[0] == key[-1] == '"':
+            key = key[1:-1]
+        if not _KEY.fullmatch(key):
+            violation = {"propriedade": "Idempotency-Key", "razao": "1 a 255 caracteres ASCII", "valor": key[:60]}
+            raise Problem("REQUISICAO_INVALIDA", "Idempotency-Key inválida.", [violation])
+        g.operation_id = key
+    return cast("str", g.operation_id)
+
+
+def settle(operation: Operation) -> tuple[Applied, Entry, dict[str, str]]:
+    """Have the operation applied; return its outcome, its entry, and the headers of the answer.
+
+    A refusal is raised as the Problem it is, with the same headers.
+    """
+    answer: Answer = bank().submit(operation)
+    entry = answer.entry
+    headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+    if isinstance(entry.outcome, Rejected):
+        raise Problem(CODIGO_OF_REASON[entry.outcome.reason], headers=headers)
+    return entry.outcome, entry, headers
+
+
+def movement_fields(entry: Entry, mensagem: str) -> dict[str, Any]:
+    """Return what every applied mutation answers."""
+    return {
+        "sucesso": True,
+        "mensagem": mensagem,
+        "id_operacao": entry.operation.id,
+        "posicao": entry.position,
+        "instante": instant(entry.instant_ms),
+    }
+
+
+def account_fields(account_id: str, account: Account) -> dict[str, Any]:
+    """Return an account as customers see it."""
+    return {
+        "id_conta": account_id,
+        "saldo": money(account.balance_cents),
+        "saldo_disponivel": money(account.balance_cents + account.limit_cents),
+        "limite": money(account.limit_cents),
+        "banco": account.bank,
+        "titular": account.holder,
+        "situacao": "ativa",
+        "versao": account.version,
+    }
+
+
+def entry_fields(entry: Entry, account_id: str) -> dict[str, Any]:
+    """Return an applied entry as a line of this account's statement."""
+    outcome, operation = entry.outcome, entry.operation
+    assert isinstance(outcome, Applied), "refusals stand in no statement"
+    arrives = isinstance(operation, Transfer) and operation.counterpart_id == account_id
+    op, amount_cents = signed_amount(operation, arrives=arrives)
+    accounts = accounts_of(operation)
+    return {
+        "versao": outcome.counterpart_version if arrives else outcome.version,
+        "op": op,
+        "valor": money(amount_cents),
+        "saldo": money((outcome.counterpart_balance_cents or 0) if arrives else outcome.balance_cents),
+        "contraparte": (accounts[0] if arrives else accounts[1]) if len(accounts) == 2 else None,
+        "posicao": entry.position,
+        "instante": instant(entry.instant_ms),
+        "id_operacao": operation.id,
+        "banco": entry.bank,
+    }
+
+
+def signed_amount(operation: Operation, *, arrives: bool = False) -> tuple[str, int]:
+    """Return an operation's name and what it adds to its account; `arrives`: to the destination of a transfer."""
+    op = str(operation.__struct_config__.tag)
+    cents: int = getattr(operation, "amount_cents", 0) or getattr(operation, "balance_cents", 0)
+    return op, -cents if op == "saque" or (op == "transferencia" and not arrives) else cents

@@ -1,0 +1,116 @@
+"""Other servers: one node asks another on behalf of a customer. It calls no address but those of its own table."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from flask import Response, current_app, request
+from flask_openapi.blueprint import APIBlueprint
+from pydantic import Field
+
+from bank.money import format_cents
+from bank.routes.addresses import find_node, find_server
+from bank.routes.answers import bank, json_answer, operation_id
+from bank.routes.door import parse_json
+from bank.routes.models import AccountPath, OtherServerOperation
+from bank.routes.problems import Problem
+
+__all__ = ["other_servers"]
+
+other_servers = APIBlueprint("outros_servidores", __name__, abp_tags=[{"name": "outros servidores"}])
+
+HOP_HEADER = "X-Banco-Salto"
+CONNECT_S = 2.0
+BODY_BYTES_MAX = 1024 * 1024
+
+
+class _OtherServerPath(AccountPath):
+    endereco_servidor: str = Field(description="Nome de um nó, host:porta ou URL.", examples=["banco-5001"])
+
+
+@other_servers.get(
+    "/saldo-outro-servidor/<id_conta>/<path:endereco_servidor>",
+    summary="Saldo visto por outro servidor / A balance as another server sees it",
+)
+def balance_elsewhere(path: _OtherServerPath) -> Response:
+    """That server's own answer, plus `servidor`."""
+    return _ask("GET", path.endereco_servidor, f"/contas/{path.id_conta}")
+
+
+@other_servers.post("/transacao-outro-servidor", summary="Depósito ou saque em outro servidor / At another server")
+def operation_elsewhere(body: OtherServerOperation) -> Response:
+    """That server's own answer, plus `servidor`. The Idempotency-Key is passed on; without one, one is made."""
+    key = operation_id()
+    content = {"valor": format_cents(body.valor)}
+    return _ask("POST", body.endereco_servidor, f"/contas/{body.id_conta}/{body.tipo}", content, key)
+
+
+def _ask(method: str, typed: str, path: str, content: dict[str, str] | None = None, key: str | None = None) -> Response:
+    if HOP_HEADER in request.headers:
+        raise Problem("NAO_AUTORIZADO", "Este pedido já foi encaminhado uma vez; não se encaminha de novo.")
+    address = find_node(typed, bank().nodes()) or find_server(typed, bank().config.servers_allowed)
+    if address is None:
+        raise Problem("SERVIDOR_DESCONHECIDO", f"{typed[:80]} não é um nó deste banco nem um servidor permitido.")
+    headers = {HOP_HEADER: "1"} | ({"Idempotency-Key": key} if key else {})
+    deadline_s = bank().config.request_deadline_ms / 1000 + 1
+    with _place(), requests.Session() as session:
+        session.trust_env = False  # no proxies, no .netrc
+        try:
+            answer = session.request(
+                method,
+                address + path,
+                json=content,
+                headers=headers,
+                timeout=(CONNECT_S, deadline_s),
+                allow_redirects=False,
+                stream=True,
+            )
+            body = answer.raw.read(BODY_BYTES_MAX + 1, decode_content=True)
+        except requests.exceptions.ConnectTimeout as error:
+            raise Problem("SERVIDOR_INACESSIVEL", f"{address} não respondeu à conexão.") from error
+        except (requests.RequestException, OSError) as error:
+            raise _lost(address, error) from error
+    return _passed_on(address, answer.status_code, dict(answer.headers), body)
+
+
+def _lost(address: str, error: Exception) -> Problem:
+    """Tell a connection that was never made from one that was lost after the request may have been sent."""
+    if isinstance(error, requests.ConnectionError) and "NewConnectionError" in repr(error):
+        return Problem("SERVIDOR_INACESSIVEL", f"Não houve conexão com {address}.")
+    return Problem("RESULTADO_DESCONHECIDO", f"{address} não respondeu a tempo; repita com a mesma Idempotency-Key.")
+
+
+def _passed_on(address: str, status: int, headers: dict[str, str], body: bytes) -> Response:
+    """Return the other server's answer as it is, plus `servidor`."""
+    content = _bank_answer(status, body)
+    if content is None:
+        raise Problem("RESULTADO_DESCONHECIDO", f"{address} deu uma resposta que não é a de um banco.")
+    kept = {"Retry-After", "Idempotency-Replayed", "X-Defasada", "X-Posicao", "Location"}
+    answer = json_answer(content | {"servidor": address}, status, {k: v for k, v in headers.items() if k in kept})
+    if status >= 400:
+        answer.content_type = "application/problem+json"
+    return answer
+
+
+def _bank_answer(status: int, body: bytes) -> dict[str, Any] | None:
+    """Return what the body says, or None if it is not what a bank answers: a redirect, no JSON, too much."""
+    if len(body) > BODY_BYTES_MAX or 300 <= status < 400:
+        return None
+    try:
+        return parse_json(body)
+    except Problem:
+        return None
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """Take one of the places for asking others: a quarter of the request threads, so that the rest stay free."""
+    places: threading.BoundedSemaphore = current_app.extensions["banco_lugares"]
+    if not places.acquire(blocking=False):
+        raise Problem("SOBRECARGA", "Já há pedidos demais a outros servidores.")
+    try:
+        yield
+    finally:
+        places.release()

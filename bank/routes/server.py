@@ -1,0 +1,70 @@
+"""Waitress in front of the application, in the node's own process.
+
+What waitress itself refuses (a broken request line, headers or bodies too large) leaves as a problem too. The
+bounds here are what slow and idle clients run into, not the bank.
+"""
+
+import json
+import logging
+from typing import Any
+
+from flask import Flask
+from waitress.channel import HTTPChannel
+from waitress.server import create_server
+from waitress.task import ErrorTask
+
+from bank.config import Config
+from bank.errors import StartRefused
+from bank.routes.problems import Problem, problem_fields
+
+__all__ = ["listen"]
+
+BODY_BYTES_MAX = 1024 * 1024
+CONNECTIONS_MAX = 4096
+IDLE_S_MAX = 60
+
+_CODIGO_OF_STATUS = {413: "CORPO_GRANDE_DEMAIS", 431: "REQUISICAO_INVALIDA", 500: "ERRO_INTERNO"}
+
+
+class _ProblemTask(ErrorTask):
+    """Answers what never reached the application."""
+
+    def execute(self) -> None:
+        """Write the problem and close the connection."""
+        error: Any = self.request.error  # type: ignore[attr-defined]
+        problem = Problem(_CODIGO_OF_STATUS.get(error.code, "REQUISICAO_INVALIDA"))
+        body = json.dumps(problem_fields(problem, instance="/")).encode()
+        self.status = f"{problem.kind.status} {error.reason if error.code == problem.kind.status else 'Bad Request'}"
+        self.response_headers = [("Content-Type", "application/problem+json")]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    error_task_class = _ProblemTask
+
+
+def listen(app: Flask, config: Config) -> Any:
+    """Return a waitress server that listens already; `run()` serves. Raises StartRefused if the port is taken."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # more requests than threads is not an event
+    try:
+        server: Any = create_server(
+            app,
+            host=config.host,
+            port=config.port,
+            threads=config.threads,
+            connection_limit=CONNECTIONS_MAX,
+            channel_timeout=IDLE_S_MAX,
+            max_request_body_size=BODY_BYTES_MAX,
+            max_request_header_size=64 * 1024,
+            backlog=1024,
+            asyncore_use_poll=True,  # select() ends at 1,024 connections
+            ident=None,
+        )
+    except OSError as error:
+        raise StartRefused(
+            f"{config.host}:{config.port} cannot be listened on: {error.strerror}. Choose another PORT."
+        ) from error
+    server.channel_class = _Channel
+    return server

@@ -1,0 +1,157 @@
+"""Real nodes for tests: processes of `python api.py` on free ports of the loopback, in a folder of the test's own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+__all__ = ["Cluster", "NodeProcess", "eventually", "free_port"]
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 30.0
+
+
+def eventually(what: Callable[[], Any], *, seconds: float = 10.0, every: float = 0.02) -> Any:
+    """Return the first value of `what()` that is neither None nor False; fail if none comes in time."""
+    deadline = time.monotonic() + seconds
+    while (value := what()) is None or value is False:
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(every)
+    return value
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class NodeProcess:
+    """One node in a process of its own."""
+
+    def __init__(self, data_dir: Path, *, port: int | None = None, environment: dict[str, str] | None = None) -> None:
+        """Describe a node; `start` starts it."""
+        self.port = port or free_port()
+        self.name = f"banco-{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = data_dir / self.name
+        self.output_path = data_dir / f"{self.name}.log"
+        inherited = {key: value for key, value in os.environ.items() if key not in {"AMQP_URL", "HOST", "NODE_NAME"}}
+        self._environment = inherited | {"PORT": str(self.port), "DATA_DIR": str(data_dir)} | (environment or {})
+        self.process: subprocess.Popen[bytes] | None = None
+        data_dir.mkdir(parents=True, exist_ok=True)
+
+    def start(self, *, command: list[str] | None = None) -> "NodeProcess":
+        """Start the process; does not wait until it is ready."""
+        with self.output_path.open("ab") as output:
+            self.process = subprocess.Popen(
+                command or [sys.executable, "api.py"], cwd=ROOT, env=self._environment, stdout=output, stderr=output
+            )
+        return self
+
+    def wait_ready(self, seconds: float = START_S) -> "NodeProcess":
+        """Wait until the node accepts writes."""
+        eventually(lambda: self._is_ready() or self._assert_alive(), seconds=seconds)
+        return self
+
+    def _is_ready(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/saude/pronto", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def _assert_alive(self) -> None:
+        assert self.process is not None
+        assert self.process.poll() is None, f"{self.name} ended:\n{self.output()}"
+
+    def output(self) -> str:
+        """Return what the node printed so far."""
+        return self.output_path.read_text(errors="replace")
+
+    def send(self, signal_number: int) -> None:
+        """Send a signal to this process alone."""
+        assert self.process is not None
+        self.process.send_signal(signal_number)
+
+    def kill(self) -> None:
+        """Kill -9, and wait until it is gone."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and return the exit status."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, seconds: float = 15.0) -> int:
+        """Wait for the process to end; return its exit status."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    @property
+    def is_running(self) -> bool:
+        """True between start and end."""
+        return self.process is not None and self.process.poll() is None
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """GET from this node."""
+        return requests.get(self.url + path, timeout=options.pop("timeout", 15), **options)
+
+    def post(self, path: str, json: object = None, **options: Any) -> requests.Response:
+        """POST JSON to this node."""
+        return requests.post(self.url + path, json=json, timeout=options.pop("timeout", 15), **options)
+
+
+class Cluster:
+    """Nodes that share one folder, and so one embedded log."""
+
+    def __init__(self, data_dir: Path, size: int) -> None:
+        """Describe the nodes."""
+        self.data_dir = data_dir
+        self.nodes = [NodeProcess(data_dir) for _ in range(size)]
+
+    @classmethod
+    @contextmanager
+    def running(cls, data_dir: Path, size: int) -> "Iterator[Cluster]":
+        """Start all nodes, wait until all are ready, and kill what is left of them at the end."""
+        cluster = cls(data_dir, size)
+        try:
+            for node in cluster.nodes:
+                node.start()
+            for node in cluster.nodes:
+                node.wait_ready()
+            yield cluster
+        finally:
+            for node in cluster.nodes:
+                if node.is_running:
+                    node.kill()
+
+    @property
+    def urls(self) -> list[str]:
+        """The nodes' base URLs."""
+        return [node.url for node in self.nodes]
+
+    def books(self) -> list[dict[str, Any]]:
+        """Return every node's books, without asking for agreement."""
+        return [node.get("/auditoria").json() for node in self.nodes]
+
+    def settled_books(self, *, seconds: float = 20.0) -> dict[str, Any]:
+        """Return the books once all nodes show the very same ones; fail if they never do."""
+
+        def same() -> dict[str, Any] | None:
+            first, *others = self.books()
+            keys = ("contas", "soma_saldos", "epoca", "posicao", "resumo_historico", "resumo_estado", "confere")
+            return first if all(other[key] == first[key] for other in others for key in keys) else None
+
+        books: dict[str, Any] = eventually(same, seconds=seconds)
+        assert books["confere"] is True
+        return books

@@ -1,0 +1,74 @@
+"""A second opinion: the bank as a schoolbook would write it, replaying a log's bodies with nothing of ours.
+
+Reads the embedded log's JSON as it stands and keeps integers in dictionaries. It shares no code with `bank/`.
+"""
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["NaiveBank", "bodies_of"]
+
+CEILING = 999_999_999_999_999
+
+
+def bodies_of(log_path: Path) -> list[bytes]:
+    """Return the bodies of an embedded log, in order."""
+    db = sqlite3.connect(f"{log_path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        return [row[0] for row in db.execute("SELECT body FROM records ORDER BY offset")]
+    finally:
+        db.close()
+
+
+@dataclass
+class NaiveBank:
+    """Balances and limits in centavos, and what every id got: a balance, or the code of its refusal."""
+
+    balances: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    results: dict[str, int | str] = field(default_factory=dict)
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    log_id: str = ""
+
+    def replay(self, bodies: list[bytes]) -> "NaiveBank":
+        """Apply every record of the log that the first genesis began."""
+        for body in bodies:
+            record = json.loads(body)
+            operations = record["operacoes"]
+            if not self.log_id and operations and operations[0]["op"] == "genesis":
+                self.log_id = record["livro"]
+            if record["livro"] != self.log_id:
+                continue
+            for operation in operations:
+                if operation["id"] not in self.requests:
+                    self.requests[operation["id"]] = operation
+                    self.results[operation["id"]] = self._do(operation)
+        return self
+
+    def _do(self, operation: dict[str, Any]) -> int | str:
+        kind, account, amount = operation["op"], operation.get("conta", ""), operation.get("valor", 0)
+        if kind == "abertura":
+            if account in self.balances:
+                return "CONTA_JA_EXISTE"
+            self.balances[account], self.limits[account] = operation["saldo"], operation["limite"]
+            return operation["saldo"]
+        if kind not in {"deposito", "saque", "transferencia"}:
+            return 0
+        target = operation.get("destino")
+        if target == account:
+            return "MESMA_CONTA"
+        if account not in self.balances or (target is not None and target not in self.balances):
+            return "CONTA_NAO_ENCONTRADA"
+        if kind != "deposito" and self.balances[account] + self.limits[account] < amount:
+            return "SALDO_INSUFICIENTE"
+        gainer = account if kind == "deposito" else target
+        if gainer is not None and self.balances[gainer] + amount > CEILING:
+            return "VALOR_ACIMA_DO_LIMITE"
+        if kind != "deposito":
+            self.balances[account] -= amount
+        if gainer is not None:
+            self.balances[gainer] += amount
+        return self.balances[account]

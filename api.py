@@ -12,7 +12,6 @@ from types import FrameType
 
 from flask import Flask
 from flask_openapi_swagger.plugins import RegisterPlugin as Swagger
-from pydantic import ValidationError
 
 from bank.config import Config
 from bank.errors import StartRefused
@@ -22,7 +21,7 @@ from bank.routes.accounts import accounts
 from bank.routes.cluster import cluster
 from bank.routes.document import BankAPI
 from bank.routes.door import BankRequest
-from bank.routes.models import invalid
+from bank.routes.models import refuse_invalid
 from bank.routes.other_servers import other_servers
 from bank.routes.pages import pages
 from bank.routes.server import listen
@@ -41,7 +40,7 @@ def create_app(bank: Runtime) -> Flask:
     )
     app.request_class = BankRequest
     app.url_map.merge_slashes = False  # an address with // may stand in a path
-    app.validation_error_callback = _refuse
+    app.validation_error_callback = refuse_invalid
     app.extensions["banco"] = bank
     app.extensions["banco_lugares"] = threading.BoundedSemaphore(max(1, bank.config.threads // 4))
     problems.register(app)
@@ -52,10 +51,6 @@ def create_app(bank: Runtime) -> Flask:
     app.register_blueprint(Swagger.register(doc_url="/openapi.json"), url_prefix="/docs")
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
     return app
-
-
-def _refuse(error: ValidationError) -> None:
-    raise invalid(error)
 
 
 class _Serving:

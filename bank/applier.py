@@ -8,14 +8,13 @@ Alone writes the account state in memory and the journal.
 import copy
 import logging
 import random
-import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import NamedTuple
 
 from bank import records
 from bank.desk import Committed, Desk, monotonic_ms, resolve
-from bank.errors import BankError, LogLost, LogUnreachable
+from bank.errors import LogLost, LogUnreachable
 from bank.journal import AppliedRecord, Journal
 from bank.records import InvalidRecord, Record
 from bank.replica import Delivery, Replica
@@ -24,15 +23,11 @@ from bank.waiting import Completion, Read
 from locks.accounts import AccountLocks
 from replication.log import LAST, Log, Reader, Stored
 
-__all__ = ["Applier", "CommitFailed"]
+__all__ = ["Applier"]
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
-
-
-class CommitFailed(BankError):  # noqa: N818
-    """The journal could not be written after memory had moved. Never retried: the node must exit."""
 
 
 class _Done(NamedTuple):
@@ -58,7 +53,7 @@ class Applier:
     def run(self) -> None:
         """Attach, follow, and attach again after trouble, until the node stops or must not go on.
 
-        Raises CommitFailed, StartRefused or a bug's exception: whatever is raised stops the node's writes.
+        Raises JournalFailed, StartRefused or a bug's exception: whatever is raised stops the node's writes.
         """
         back_off_s = 0.1
         while not self._desk.stopping.is_set():
@@ -150,10 +145,7 @@ class Applier:
 
     def _commit(self, applied: list[AppliedRecord]) -> None:
         heard = dict(self._desk.attachment.highest_heard)
-        try:
-            self._journal.commit(applied, self._replica.state, heard)
-        except sqlite3.Error as error:
-            raise CommitFailed(f"The journal could not be written: {error}. The node stops.") from error
+        self._journal.commit(applied, self._replica.state, heard)
         self._heard_written = heard
 
     def _let_out(self, done: list[_Done]) -> None:

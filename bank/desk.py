@@ -180,9 +180,10 @@ class Desk:
         self._set_trouble("log_down", sentence)
 
     def lose_log(self, sentence: str) -> None:
-        """The log is another one, or was cut: nothing more is accepted until an operator acts."""
+        """The log is another one, or was cut: nothing more is accepted until an operator acts; nobody need wait."""
         log.error("log lost", extra={"reason": sentence, "position": self.committed.position})
         self._set_trouble("log_lost", sentence)
+        self._give_up_all()
 
     def diverge(self, sentence: str) -> None:
         """The node contradicts the others: it stays up and serves nothing."""
@@ -198,8 +199,12 @@ class Desk:
         """Stop accepting anything, for good; whoever waits is told what is known."""
         with self.mutex:
             self.troubles.failure = self.troubles.failure or sentence
-            completions = self.node.give_up_all()
             self.progress.notify_all()
+        self._give_up_all()
+
+    def _give_up_all(self) -> None:
+        with self.mutex:
+            completions = self.node.give_up_all()
         resolve(completions)
 
     def pause(self, seconds: float) -> None:

@@ -11,12 +11,14 @@ BankError
 ├── LogUnreachable        what a log raises; whether it stored the record is open
 ├── OutcomeUnknown        it may have been applied; ask again with the same id  504
 └── StartRefused          the node must not start or go on; says what to do   exit status 1
+    ├── JournalFailed     the journal cannot be read or written
     └── LogLost           the log is another one, or was cut short
 """
 
 __all__ = [
     "BankError",
     "Diverged",
+    "JournalFailed",
     "LogLost",
     "LogUnavailable",
     "LogUnreachable",
@@ -76,6 +78,10 @@ class OutcomeUnknown(BankError):  # noqa: N818
 
 class StartRefused(BankError):  # noqa: N818
     """The node must not start, or must not go on; the message says what to do."""
+
+
+class JournalFailed(StartRefused):
+    """The journal could not be read or written, perhaps after memory had moved. Never retried: the node exits."""
 
 
 class LogLost(StartRefused):

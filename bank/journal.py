@@ -12,11 +12,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from bank.entries import COLUMNS, Entry, from_row, pack_id, to_row
-from bank.errors import StartRefused
+from bank.errors import JournalFailed, StartRefused
 from bank.journal_check import RecordRow, history_problem, load_state, record_at, state_problem
 from bank.ledger import Change
 from bank.records import Record
@@ -72,13 +73,22 @@ class Journal:
         Raises StartRefused if another process owns it, or if the file is not a journal of this version.
         """
         self.path = folder / FILE_NAME
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _own(folder / "trava")
+        self._lock = _own(folder)
+        with self._disk():
             self._db = connect(self.path)
             self._prepare()
-        except (OSError, sqlite3.Error) as error:
-            raise StartRefused(f"The journal {self.path} cannot be opened: {error}. {_REPAIR}") from error
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turn what SQLite raises into what the node must do about it."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # a full or broken disk; not a damaged file
+            raise JournalFailed(
+                f"The journal {self.path} could not be read or written: {error}. Mend that, then start the node again."
+            ) from error
+        except sqlite3.Error as error:
+            raise JournalFailed(f"The journal {self.path} is damaged: {error}. {_REPAIR}") from error
 
     def _prepare(self) -> None:
         if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -94,11 +104,10 @@ class Journal:
     def attach(self, *, node: str, log: str) -> None:
         """Bind the journal to its node and to the log it follows; for ever. Raises StartRefused for another one."""
         for name, value in (("node", node), ("log", log)):
-            row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                with transaction(self._db):
-                    self._db.execute("INSERT INTO facts VALUES (?, ?)", (name, value))
-            elif row[0] != value:
+            with self._disk(), transaction(self._db):
+                self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+                row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+            if row[0] != value:
                 raise StartRefused(
                     f"{self.path} belongs to {name} {row[0]!r}, not to {value!r}: use another DATA_DIR or NODE_NAME, "
                     "or give this journal back the one it knows."
@@ -107,28 +116,33 @@ class Journal:
     def load(self) -> State:
         """Return the state as last committed. Raises StartRefused if the file does not hold together."""
         try:
-            state = load_state(self._db)
-            problem = state_problem(self._db, state)
-        except (sqlite3.Error, ValueError, TypeError) as error:
-            raise StartRefused(f"{self.path} cannot be read: {error}. {_REPAIR}") from error
+            with self._disk():
+                state = load_state(self._db)
+                problem = state_problem(self._db, state)
+        except (ValueError, TypeError) as error:
+            raise JournalFailed(f"The journal {self.path} is damaged: {error}. {_REPAIR}") from error
         if problem is not None:
             raise StartRefused(f"{self.path} does not hold together: {problem}. {_REPAIR}")
         return state
 
     def history_problem(self) -> str | None:
         """Recompute the whole history; say where its first broken link is, or None."""
-        return history_problem(self._db)
+        with self._disk():
+            return history_problem(self._db)
 
     def record(self, position: int) -> RecordRow | None:
         """Return the row of the counted record at this position."""
-        return record_at(self._db, position)
+        with self._disk():
+            return record_at(self._db, position)
 
     def remembered(self, operation_ids: Iterable[str]) -> dict[str, Entry]:
         """Return the entries of those ids that the history knows."""
         found: dict[str, Entry] = {}
         for chunk in _chunks([pack_id(operation_id) for operation_id in dict.fromkeys(operation_ids)]):
             query = select_entries(f"e.operation_id IN ({','.join('?' * len(chunk))})")
-            for *row, instant_ms, bank in self._db.execute(query, chunk):
+            with self._disk():
+                rows = self._db.execute(query, chunk).fetchall()
+            for *row, instant_ms, bank in rows:
                 entry = from_row(tuple(row), instant_ms=instant_ms, bank=bank)
                 found[entry.operation.id] = entry
         return found
@@ -137,11 +151,11 @@ class Journal:
         """Write all that was applied together, in one transaction, and return when it is on the disk.
 
         `state` is the state after the last of them; `heard` the highest position ever heard from each member.
-        Raises sqlite3.Error; the caller must not go on then, for memory has moved and the disk has not.
+        Raises JournalFailed; the caller must not go on then, for memory has moved and the disk has not.
         """
         check_books(state)
         touched = dict.fromkeys(name for item in applied for name in item.change.touched)
-        with transaction(self._db):
+        with self._disk(), transaction(self._db):
             self._db.executemany(_INSERT_ENTRY, (to_row(entry) for item in applied for entry in item.change.entries))
             self._db.executemany(_INSERT_RECORD, _record_rows(applied))
             self._db.executemany(_PUT_ACCOUNT, (_account_row(name, state.accounts[name]) for name in touched))
@@ -151,7 +165,8 @@ class Journal:
 
     def heard(self) -> dict[str, int]:
         """Return the highest position ever heard from each member."""
-        return dict(self._db.execute("SELECT node, position FROM heard"))
+        with self._disk():
+            return dict(self._db.execute("SELECT node, position FROM heard"))
 
     def close(self) -> None:
         """Give the journal up. May be called twice."""
@@ -180,14 +195,19 @@ def has_history(folder: Path) -> bool:
         return True
 
 
-def _own(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _own(folder: Path) -> int:
+    """Return the descriptor that holds the lock on this node's folder, made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "trava", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StartRefused(f"The folder {folder} cannot be used: {error}. Choose another DATA_DIR.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         raise StartRefused(
-            f"Another process owns {path.parent}: a node of this name runs already. "
+            f"Another process owns {folder}: a node of this name runs already. "
             "Stop it, or give this one another PORT or NODE_NAME."
         ) from error
     return descriptor

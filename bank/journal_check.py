@@ -70,6 +70,9 @@ def _accounts(db: sqlite3.Connection) -> Iterator[tuple[str, Account]]:
 
 def state_problem(db: sqlite3.Connection, state: State) -> str | None:
     """Say what contradicts what in the state just loaded, or None if all agrees."""
+    # Indexes too: a look-up in a damaged one would miss an id, and apply an operation twice.
+    if (damage := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        return str(damage)
     last = record_at(db, state.position)
     if last is None:
         return None if state.position == 0 else f"the record at position {state.position} is missing"

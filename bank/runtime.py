@@ -20,11 +20,19 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 
 from bank import report
-from bank.applier import Applier, CommitFailed
+from bank.applier import Applier
 from bank.config import Config
 from bank.desk import Committed, Desk
 from bank.entries import Entry
-from bank.errors import LogUnavailable, NotReady, OutcomeUnknown, PositionAbandoned, PositionNotReached, StartRefused
+from bank.errors import (
+    JournalFailed,
+    LogUnavailable,
+    NotReady,
+    OutcomeUnknown,
+    PositionAbandoned,
+    PositionNotReached,
+    StartRefused,
+)
 from bank.journal import Journal, has_history
 from bank.journal_reader import JournalReader
 from bank.operations import Operation
@@ -131,7 +139,7 @@ class Runtime:
         """Run a thread's loop; its death stops writes, and is seen in the node's health."""
         try:
             run()
-        except CommitFailed as failed:
+        except JournalFailed as failed:
             log.critical("journal failed", extra={"reason": str(failed)})
             self._desk.fail(str(failed))
             self._on_fatal()

@@ -5,7 +5,7 @@ read from raw digits (see `door`); nothing here ever makes a float.
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
@@ -23,7 +23,7 @@ __all__ = [
     "TransferRequest",
     "Value",
     "checked_account_id",
-    "invalid",
+    "refuse_invalid",
 ]
 
 
@@ -165,11 +165,11 @@ class StatementQuery(_Body):
     limite: _PageSize = 100
 
 
-def invalid(error: ValidationError) -> Problem:
-    """Return the problem that a failed validation is."""
+def refuse_invalid(error: ValidationError) -> NoReturn:
+    """Raise the problem that a failed validation is."""
     violacoes = [_violation(item) for item in error.errors(include_url=False, include_context=False)]
     names = ", ".join(dict.fromkeys(violation["propriedade"] for violation in violacoes))
-    return Problem("REQUISICAO_INVALIDA", f"Campos inválidos: {names}.", violacoes)
+    raise Problem("REQUISICAO_INVALIDA", f"Campos inválidos: {names}.", violacoes)
 
 
 _REASONS = {

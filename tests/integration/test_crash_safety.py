@@ -191,7 +191,7 @@ def test_a_full_disk_answers_unknown_at_worst_and_loses_nothing(tmp_path: Path) 
                 break
             applied += 1
         assert node.wait() == 1, "a node whose journal cannot be written must end"
-        assert "could not be written" in node.output()
+        assert "could not be read or written" in node.output()
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         node.start().wait_ready()
         assert balance_of(node) * 100 in {applied, applied + 1}, "the one that was unknown may count"
@@ -205,14 +205,14 @@ def test_a_full_disk_answers_unknown_at_worst_and_loses_nothing(tmp_path: Path) 
 def test_a_read_only_folder_is_refused_with_a_sentence(node: NodeProcess, data_dir: Path) -> None:
     data_dir.chmod(0o500)
     assert node.start().wait() == 1
-    assert "cannot be opened" in node.output()
+    assert "cannot be used" in node.output()
 
 
 def test_a_data_dir_that_is_a_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     node = NodeProcess(tmp_path / "logs", environment={"DATA_DIR": str(tmp_path / "file")}).start()
     assert node.wait() == 1
-    assert "cannot be opened" in node.output()
+    assert "cannot be used" in node.output()
     assert "Traceback" not in node.output()
 
 

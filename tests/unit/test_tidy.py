@@ -39,7 +39,7 @@ MADE_ELSEWHERE = {"float", "getnode", "hash", "id", "input", "open", "print", "u
 GATES = {
     "flask": ["api.py", "bank/routes/*.py"],
     "flask_openapi": ["api.py", "bank/routes/*.py"],
-    "waitress": ["api.py"],
+    "waitress": ["bank/routes/server.py"],
     "pydantic": ["bank/routes/*.py"],
     "pika": ["replication/rabbitmq.py"],
     "sqlite3": ["bank/journal*.py", "bank/sqlite.py", "replication/embedded.py"],

@@ -74,9 +74,13 @@ class Journal:
         """
         self.path = folder / FILE_NAME
         self._lock = _own(folder)
-        with self._disk():
-            self._db = connect(self.path)
-            self._prepare()
+        try:
+            with self._disk():
+                self._db = connect(self.path)
+                self._prepare()
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     @contextmanager
     def _disk(self) -> Iterator[None]:

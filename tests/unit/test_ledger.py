@@ -1,0 +1,178 @@
+"""The ledger's rules, one sentence each."""
+
+import pytest
+from msgspec import UNSET
+
+from bank import records
+from bank.entries import Entry
+from bank.ledger import Change, apply, genesis_operation
+from bank.money import MAX_CENTS
+from bank.operations import (
+    Applied,
+    Deposit,
+    Join,
+    Open,
+    Operation,
+    Outcome,
+    Reason,
+    Rejected,
+    Retire,
+    Transfer,
+    Withdraw,
+)
+from bank.records import Base, Record
+from bank.state import State, check_books
+
+
+class Bank:
+    """A ledger with a memory of its own: what the journal is in a node."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.known: dict[str, Entry] = {}
+        self.do(genesis_operation(operation_id="genesis", log_id="x"))
+
+    def apply(self, *operations: Operation, instant_ms: int = 0) -> Change:
+        record = Record(
+            version=1, log_id="x", epoch=1, node="banco-1", session="s", seq=1, instant_ms=instant_ms, base=Base(0, ""),
+            operations=operations,
+        )  # fmt: skip
+        change = apply(self.state, record, records.encode(record), self.known)
+        self.known |= {entry.operation.id: entry for entry in change.entries}
+        return change
+
+    def do(self, *operations: Operation) -> list[Outcome]:
+        return [entry.outcome for entry in self.apply(*operations).outcomes]
+
+
+@pytest.fixture
+def bank() -> Bank:
+    """A bank with A (100.00, limit 50.00) and B (0.00)."""
+    bank = Bank()
+    bank.do(Open("a", "A", 10_000, 5_000), Open("b", "B", 0, 0))
+    return bank
+
+
+def refused(reason: Reason) -> list[Outcome]:
+    return [Rejected(reason)]
+
+
+def test_an_account_is_opened_once(bank: Bank) -> None:
+    assert bank.do(Open("k", "A", 1, 0)) == refused(Reason.ACCOUNT_EXISTS)
+    assert bank.state.accounts["A"].balance_cents == 10_000
+
+
+def test_an_opening_balance_counts_as_a_deposit(bank: Bank) -> None:
+    assert (bank.state.deposited_cents, bank.state.in_accounts_cents) == (10_000, 10_000)
+
+
+def test_a_deposit_adds_and_a_withdrawal_takes_away(bank: Bank) -> None:
+    assert bank.do(Deposit("d", "A", 1), Withdraw("w", "A", 2)) == [Applied(10_001, 2), Applied(9_999, 3)]
+
+
+def test_a_withdrawal_goes_down_to_the_limit_and_not_a_centavo_further(bank: Bank) -> None:
+    assert bank.do(Withdraw("1", "A", 15_001)) == refused(Reason.INSUFFICIENT_FUNDS)
+    assert bank.do(Withdraw("2", "A", 15_000)) == [Applied(-5_000, 2)]
+    assert bank.do(Withdraw("3", "A", 1)) == refused(Reason.INSUFFICIENT_FUNDS)
+
+
+def test_a_transfer_moves_both_legs_or_none(bank: Bank) -> None:
+    assert bank.do(Transfer("1", "A", "B", 15_001)) == refused(Reason.INSUFFICIENT_FUNDS)
+    assert bank.do(Transfer("2", "B", "A", 1)) == refused(Reason.INSUFFICIENT_FUNDS)
+    assert bank.do(Transfer("3", "A", "B", 15_000)) == [Applied(-5_000, 2, 15_000, 2)]
+    assert bank.state.in_accounts_cents == 10_000
+
+
+@pytest.mark.parametrize(
+    "operation", [Deposit("k", "Z", 1), Withdraw("k", "Z", 1), Transfer("k", "Z", "A", 1), Transfer("k", "A", "Z", 1)]
+)
+def test_nothing_moves_at_an_account_that_does_not_exist(bank: Bank, operation: Operation) -> None:
+    assert bank.do(operation) == refused(Reason.ACCOUNT_NOT_FOUND)
+
+
+def test_a_transfer_to_oneself_is_refused(bank: Bank) -> None:
+    assert bank.do(Transfer("k", "A", "A", 1)) == refused(Reason.SAME_ACCOUNT)
+
+
+def test_no_balance_grows_above_the_bound(bank: Bank) -> None:
+    bank.do(Open("full", "F", MAX_CENTS, 0))
+    assert bank.do(Deposit("1", "F", 1)) == refused(Reason.ABOVE_LIMIT)
+    assert bank.do(Transfer("2", "A", "F", 1)) == refused(Reason.ABOVE_LIMIT)
+    assert bank.state.accounts["A"].balance_cents == 10_000
+
+
+def test_a_repeat_gets_the_first_outcome_and_writes_nothing(bank: Bank) -> None:
+    first = bank.apply(Deposit("k", "A", 1))
+    again = bank.apply(Deposit("k", "A", 1))
+    assert again.outcomes == first.outcomes
+    assert (again.entries, again.touched) == ([], [])
+
+
+def test_a_repeat_within_one_record_gets_the_first_outcome(bank: Bank) -> None:
+    change = bank.apply(Deposit("k", "A", 1), Deposit("k", "A", 1))
+    assert len(change.entries) == 1
+    assert change.outcomes[0] is change.outcomes[1]
+    assert bank.state.accounts["A"].balance_cents == 10_001
+
+
+def test_a_refusal_is_remembered_even_when_it_would_succeed_by_now(bank: Bank) -> None:
+    assert bank.do(Withdraw("k", "B", 1)) == refused(Reason.INSUFFICIENT_FUNDS)
+    bank.do(Deposit("more", "B", 100))
+    assert bank.do(Withdraw("k", "B", 1)) == refused(Reason.INSUFFICIENT_FUNDS)
+
+
+@pytest.mark.parametrize(
+    "other", [Deposit("k", "A", 2), Deposit("k", "B", 1), Withdraw("k", "A", 1), Transfer("k", "A", "B", 1)]
+)
+def test_an_id_repeated_with_other_content_is_refused_and_not_remembered(bank: Bank, other: Operation) -> None:
+    first = bank.do(Deposit("k", "A", 1))
+    change = bank.apply(other)
+    assert [entry.outcome for entry in change.outcomes] == refused(Reason.ID_REUSED)
+    assert change.entries == []
+    assert bank.do(Deposit("k", "A", 1)) == first
+
+
+def test_a_version_counts_every_movement_and_no_refusal(bank: Bank) -> None:
+    bank.do(Deposit("1", "A", 1), Withdraw("2", "A", 99_999), Transfer("3", "A", "B", 1))
+    assert (bank.state.accounts["A"].version, bank.state.accounts["B"].version) == (3, 2)
+
+
+def test_an_entry_leads_back_to_the_one_before_it(bank: Bank) -> None:
+    opening = bank.state.accounts["A"].last_entry
+    deposit, refusal, transfer = bank.apply(
+        Deposit("1", "A", 1), Withdraw("2", "A", 99_999), Transfer("3", "B", "A", 1)
+    ).entries
+    assert deposit.previous == opening
+    assert (refusal.previous, transfer.previous) == (0, 0), "refusals stand in no trail"
+    moved = bank.apply(Transfer("4", "A", "B", 1)).entries[0]
+    assert moved.previous == deposit.number
+
+
+def test_time_never_runs_backwards(bank: Bank) -> None:
+    bank.apply(Deposit("1", "A", 1), instant_ms=5_000)
+    assert bank.apply(Deposit("2", "A", 1), instant_ms=1_000).instant_ms == 5_000
+
+
+def test_a_log_begins_once(bank: Bank) -> None:
+    assert bank.do(genesis_operation(operation_id="again", log_id="x")) == refused(Reason.LOG_EXISTS)
+
+
+def test_members_come_and_go(bank: Bank) -> None:
+    bank.do(Join("1", "banco-2", (1,)))
+    assert bank.state.members == {"banco-2": (1,)}
+    assert bank.do(Retire("2", "banco-9")) == refused(Reason.MEMBER_NOT_FOUND)
+    bank.do(Retire("3", "banco-2"))
+    assert bank.state.members == {}
+
+
+def test_the_books_are_checked_after_every_record(bank: Bank) -> None:
+    bank.state.in_accounts_cents += 1
+    with pytest.raises(AssertionError, match="money leaked"):
+        check_books(bank.state)
+    with pytest.raises(AssertionError, match="money leaked"):
+        bank.do(Deposit("k", "A", 1))
+
+
+def test_the_holder_may_be_left_out(bank: Bank) -> None:
+    bank.do(Open("1", "C", 0, 0, UNSET), Open("2", "D", 0, 0, "Zé"))
+    assert (bank.state.accounts["C"].holder, bank.state.accounts["D"].holder) == (None, "Zé")

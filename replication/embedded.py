@@ -124,6 +124,7 @@ class EmbeddedReader:
             query = "SELECT offset, body FROM records WHERE offset >= ? ORDER BY offset LIMIT ?"
             batch = [Stored(*row) for row in self._db.execute(query, (self._next, BATCH_RECORDS_MAX))]
         except sqlite3.Error as error:
+            self._log.check_file()
             raise LogUnreachable(f"the embedded log cannot be read: {error}") from error
         if batch:
             self._next = batch[-1].offset + 1

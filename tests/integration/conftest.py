@@ -13,9 +13,3 @@ def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes on one embedded log, shared by all tests that leave them running."""
     with Cluster.running(tmp_path_factory.mktemp("dados"), 3) as cluster:
         yield cluster
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    """An empty folder for nodes of the test's own."""
-    return tmp_path / "dados"

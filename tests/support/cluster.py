@@ -38,13 +38,20 @@ def free_port() -> int:
 class NodeProcess:
     """One node in a process of its own."""
 
-    def __init__(self, data_dir: Path, *, port: int | None = None, environment: dict[str, str] | None = None) -> None:
-        """Describe a node; `start` starts it."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        environment: dict[str, str] | None = None,
+        output_dir: Path | None = None,
+    ) -> None:
+        """Describe a node; `start` starts it. What it prints goes to `output_dir`, or else to its data."""
         self.port = port or free_port()
         self.name = f"banco-{self.port}"
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = data_dir / self.name
-        self.output_path = data_dir / f"{self.name}.log"
+        self.output_path = (output_dir or data_dir) / f"{self.name}.log"
         inherited = {key: value for key, value in os.environ.items() if key not in {"AMQP_URL", "HOST", "NODE_NAME"}}
         self._environment = inherited | {"PORT": str(self.port), "DATA_DIR": str(data_dir)} | (environment or {})
         self.process: subprocess.Popen[bytes] | None = None
@@ -114,16 +121,16 @@ class NodeProcess:
 class Cluster:
     """Nodes that share one folder, and so one embedded log."""
 
-    def __init__(self, data_dir: Path, size: int) -> None:
+    def __init__(self, data_dir: Path, size: int, *, output_dir: Path | None = None) -> None:
         """Describe the nodes."""
         self.data_dir = data_dir
-        self.nodes = [NodeProcess(data_dir) for _ in range(size)]
+        self.nodes = [NodeProcess(data_dir, output_dir=output_dir) for _ in range(size)]
 
     @classmethod
     @contextmanager
-    def running(cls, data_dir: Path, size: int) -> "Iterator[Cluster]":
+    def running(cls, data_dir: Path, size: int, *, output_dir: Path | None = None) -> "Iterator[Cluster]":
         """Start all nodes, wait until all are ready, and kill what is left of them at the end."""
-        cluster = cls(data_dir, size)
+        cluster = cls(data_dir, size, output_dir=output_dir)
         try:
             for node in cluster.nodes:
                 node.start()

@@ -6,6 +6,7 @@ bounds here are what slow and idle clients run into, not the bank.
 
 import json
 import logging
+import resource
 from typing import Any
 
 from flask import Flask
@@ -22,6 +23,8 @@ __all__ = ["listen"]
 BODY_BYTES_MAX = 1024 * 1024
 CONNECTIONS_MAX = 4096
 IDLE_S_MAX = 60
+_OTHER_FILES = 256
+"""Descriptors kept for journals, logs and calls to other servers."""
 
 _CODIGO_OF_STATUS = {413: "CORPO_GRANDE_DEMAIS", 431: "REQUISICAO_INVALIDA", 500: "ERRO_INTERNO"}
 
@@ -54,7 +57,7 @@ def listen(app: Flask, config: Config) -> Any:
             host=config.host,
             port=config.port,
             threads=config.threads,
-            connection_limit=CONNECTIONS_MAX,
+            connection_limit=_connections_max(),
             channel_timeout=IDLE_S_MAX,
             max_request_body_size=BODY_BYTES_MAX,
             max_request_header_size=64 * 1024,
@@ -68,3 +71,13 @@ def listen(app: Flask, config: Config) -> Any:
         ) from error
     server.channel_class = _Channel
     return server
+
+
+def _connections_max() -> int:
+    """Return how many connections this process may hold; its soft limit of open files is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + _OTHER_FILES
+    if soft < wanted:
+        soft = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(CONNECTIONS_MAX, max(1, soft - _OTHER_FILES))

@@ -1,7 +1,6 @@
 """Three real nodes for the tests that do not break any."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

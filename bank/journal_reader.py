@@ -36,6 +36,12 @@ class JournalReader:
             db = self._local.db = connect(self._path, mode="ro")
         return db
 
+    def close(self) -> None:
+        """Release the calling thread's connection; those of other threads end with them."""
+        db: sqlite3.Connection | None = self._local.__dict__.pop("db", None)
+        if db is not None:
+            db.close()
+
     def record(self, position: int) -> RecordRow | None:
         """Return the row of the counted record at this position."""
         return record_at(self._db, position)

@@ -133,6 +133,7 @@ class Runtime:
                 thread.join(self.config.stop_ms_max * 0.08 / 1000)
         self._log.close()
         self._presence.close()
+        self._reader.close()
         self._journal.close()
 
     def _guard(self, name: str, run: Callable[[], None]) -> None:

@@ -188,8 +188,10 @@ class TestReading:
     """What request threads read."""
 
     @pytest.fixture
-    def reader(self, writer: Writer, folder: Path) -> JournalReader:
-        return JournalReader(folder)
+    def reader(self, writer: Writer, folder: Path) -> Iterator[JournalReader]:
+        reader = JournalReader(folder)
+        yield reader
+        reader.close()
 
     def test_a_statement_walks_back_over_both_legs_and_without_refusals(
         self, writer: Writer, reader: JournalReader

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,14 +73,14 @@ class Journal:
         Raises StartRefused if another process owns it, or if the file is not a journal of this version.
         """
         self.path = folder / FILE_NAME
-        self._lock = _own(folder)
-        try:
+        with ExitStack() as undo:
+            self._lock = _own(folder)
+            undo.callback(os.close, self._lock)
             with self._disk():
                 self._db = connect(self.path)
+                undo.callback(self._db.close)
                 self._prepare()
-        except BaseException:
-            os.close(self._lock)
-            raise
+            undo.pop_all()
 
     @contextmanager
     def _disk(self) -> Iterator[None]:

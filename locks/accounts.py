@@ -52,6 +52,7 @@ class AccountLocks:
         Raises LockTimeout after `timeout` seconds.
         """
         index = self.index_of(account_id)
+        timeout = max(0.0, timeout)
         deadline = time.monotonic() + timeout
         if not self._doors[index].acquire(timeout=timeout):
             raise LockTimeout("too many readers of one account")

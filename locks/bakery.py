@@ -64,7 +64,8 @@ class ThreadSlots:
 
     def watch(self, lock: "BakeryLock") -> None:
         """Look into this lock too before a slot is used again."""
-        self._locks.add(lock)
+        with self._registry:
+            self._locks.add(lock)
 
     def abandoned(self) -> str | None:
         """Name a thread that ended inside a lock, if there is one."""
@@ -74,10 +75,14 @@ class ThreadSlots:
                     return owner.name
         return None
 
-    def check_owner(self, slot: int) -> None:
-        """Raise LockAbandoned if the thread that a waiter waits for has ended."""
+    def check_owner(self, slot: int, lock: "BakeryLock") -> None:
+        """Raise LockAbandoned if the thread that a waiter waits for has ended inside."""
         owner = self._owners[slot]
-        if owner is not None and not owner.is_alive():
+        if owner is None or owner.is_alive():
+            return
+        # First dead, then marked, then still the owner: a thread may leave, and only then end, after the waiter's
+        # look; and its slot may be another's by now, whose mark this would be.
+        if lock.is_marked(slot) and self._owners[slot] is owner:
             raise LockAbandoned(f"thread {owner.name!r} ended inside a lock")
 
     def _is_left_behind(self, slot: int) -> bool:
@@ -123,7 +128,7 @@ class BakeryLock:
         for other in range(len(self._number)):
             if other == me:
                 continue
-            patience = _Patience(self._slots, other, deadline)
+            patience = _Patience(self, self._slots, other, deadline)
             while self._choosing[other]:  # w1
                 patience.pause()
             # w2: whoever has the lower pair goes first; the number is read once a look
@@ -153,7 +158,8 @@ class BakeryLock:
 class _Patience:
     """How a waiter waits: looks a few times, then sleeps longer and longer; notices a holder that died."""
 
-    def __init__(self, slots: ThreadSlots, other: int, deadline: float | None) -> None:
+    def __init__(self, lock: BakeryLock, slots: ThreadSlots, other: int, deadline: float | None) -> None:
+        self._lock = lock
         self._slots = slots
         self._other = other
         self._deadline = deadline
@@ -172,6 +178,6 @@ class _Patience:
             raise LockTimeout("the lock was not had in time")
         if now >= self._check_owner_at:
             self._check_owner_at = now + OWNER_CHECK_S
-            self._slots.check_owner(self._other)
+            self._slots.check_owner(self._other, self._lock)
         time.sleep(self._pause_s)
         self._pause_s = min(PAUSE_S_MAX, self._pause_s * 2)

@@ -29,6 +29,7 @@ from bank.errors import (
     LogUnavailable,
     NotReady,
     OutcomeUnknown,
+    Overloaded,
     PositionAbandoned,
     PositionNotReached,
     StartRefused,
@@ -96,6 +97,8 @@ class Runtime:
             chain_at=self._chain_at,
             hold=self._locks.hold,
         )
+        self._position_waiters = threading.BoundedSemaphore(max(1, config.threads // 4))
+        """So that tokens of a far future cannot hold all request threads."""
         session = secrets.token_hex(8)
         self._desk = Desk(config, session=session, committed=Committed.of(state), heard=journal.heard())
         publisher = Publisher(self._desk, livro)
@@ -212,12 +215,24 @@ class Runtime:
         return AccountView(account_id, account, desk.committed.token, stale=stale)
 
     def wait_for(self, minimum: Token) -> None:
-        """Wait until this node is at that place of the history. Raises PositionNotReached, PositionAbandoned."""
-        if not self._desk.wait_committed(minimum.position, POSITION_WAIT_MS):
-            raise PositionNotReached(f"This node is at position {self._desk.committed.position}.")
+        """Wait until this node is at that place of the history.
+
+        Raises PositionNotReached, PositionAbandoned, or Overloaded if too many requests wait already.
+        """
+        if self._desk.committed.position < minimum.position:
+            self._await_position(minimum.position)
         chain = self._chain_at(minimum.position)
         if minimum.position and (chain is None or not chain.hex().startswith(minimum.chain)):
             raise PositionAbandoned(f"Another history stands at position {minimum.position}.")
+
+    def _await_position(self, position: int) -> None:
+        if not self._position_waiters.acquire(blocking=False):
+            raise Overloaded("Too many requests wait for a position already.")
+        try:
+            if not self._desk.wait_committed(position, POSITION_WAIT_MS):
+                raise PositionNotReached(f"This node is at position {self._desk.committed.position}.")
+        finally:
+            self._position_waiters.release()
 
     def token(self) -> Token:
         """Return this node's place in the history."""

@@ -9,12 +9,10 @@ from typing import Any
 from flask_openapi.openapi import OpenAPI
 
 from bank.routes.problems import CODIGOS
+from bank.routes.shapes import PROBLEM, problem_example, success_example, success_schema
 
 __all__ = ["BankAPI"]
 
-_TEXT = {"type": "string"}
-_INTEGER = {"type": "integer"}
-_MONEY = {"type": "number", "multipleOf": 0.01, "examples": [100.50]}
 _ID_OF_MUTATION = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -37,36 +35,6 @@ _CONSISTENCY = {
     "description": "Sem ela: linearizável, ou marcada `defasada` se o livro não responde em 500 ms.",
     "schema": {"type": "string", "enum": ["forte", "local"]},
 }
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "sucesso", "mensagem", "codigo", "resultado"],
-    "properties": {
-        "type": {"type": "string", "examples": ["/problemas/saldo-insuficiente"]},
-        "title": _TEXT,
-        "status": _INTEGER,
-        "detail": _TEXT,
-        "instance": _TEXT,
-        "sucesso": {"const": False},
-        "mensagem": _TEXT,
-        "codigo": {"type": "string", "enum": list(CODIGOS)},
-        "resultado": {"type": "string", "enum": ["nao_aplicado", "desconhecido"]},
-        "id_operacao": _TEXT,
-        "violacoes": {"type": "array", "items": {"type": "object"}},
-    },
-}
-_SUCCESS = {
-    "type": "object",
-    "required": ["sucesso", "mensagem"],
-    "properties": {
-        "sucesso": {"const": True},
-        "mensagem": _TEXT,
-        "id_conta": _TEXT,
-        "saldo": _MONEY,
-        "id_operacao": _TEXT,
-        "posicao": _INTEGER,
-        "instante": {"type": "string", "format": "date-time"},
-    },
-}
 
 
 class BankAPI(OpenAPI):
@@ -78,7 +46,7 @@ class BankAPI(OpenAPI):
         document = self.spec_json
         document["openapi"] = "3.1.0"  # the newest that clients and tools read alike
         schemas = document["components"]["schemas"]
-        schemas |= {"Problema": _PROBLEM, "Resposta": _SUCCESS}
+        schemas["Problema"] = PROBLEM
         schemas.pop(self.validation_error_model.__name__, None)
         for path, item in document["paths"].items():
             for method, operation in item.items():
@@ -93,15 +61,15 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if path == "/contas/{id_conta}":
         parameters.append(_CONSISTENCY)
     good = "201" if (path, method) == ("/contas", "post") else "200"
-    operation["responses"] = {good: _answer("Resposta", "application/json", "Feito. / Done.")}
+    success = {"schema": success_schema(path, method), "example": success_example(path, method)}
+    operation["responses"] = {good: {"description": "Feito. / Done.", "content": {"application/json": success}}}
     for status, codigos in _problems_of(path, method).items():
-        names = ", ".join(codigos)
-        operation["responses"][str(status)] = _answer("Problema", "application/problem+json", names)
-
-
-def _answer(schema: str, content_type: str, description: str) -> dict[str, Any]:
-    content = {content_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": description, "content": content}
+        examples = {codigo: {"value": problem_example(codigo, path)} for codigo in codigos}
+        problem = {"schema": {"$ref": "#/components/schemas/Problema"}, "examples": examples}
+        operation["responses"][str(status)] = {
+            "description": "; ".join(f"`{codigo}`: {CODIGOS[codigo].title}" for codigo in codigos),
+            "content": {"application/problem+json": problem},
+        }
 
 
 _EVERYWHERE = {"REQUISICAO_INVALIDA", "POSICAO_ABANDONADA", "POSICAO_NAO_ALCANCADA", "ERRO_INTERNO"}

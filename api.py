@@ -22,7 +22,7 @@ from bank.routes.cluster import cluster
 from bank.routes.document import BankAPI
 from bank.routes.door import BankRequest
 from bank.routes.models import refuse_invalid
-from bank.routes.other_servers import other_servers
+from bank.routes.other_servers import AddressConverter, other_servers
 from bank.routes.pages import pages
 from bank.routes.server import listen
 from bank.routes.transfers import transfers
@@ -39,6 +39,7 @@ def create_app(bank: Runtime) -> Flask:
         doc_ui=False,
     )
     app.request_class = BankRequest
+    app.url_map.converters["endereco"] = AddressConverter
     app.url_map.merge_slashes = False  # an address with // may stand in a path
     app.validation_error_callback = refuse_invalid
     app.extensions["banco"] = bank

@@ -104,7 +104,8 @@ def _move(
 def statement(path: AccountPath, query: StatementQuery) -> Response:
     """`anterior` is the `antes` of the next older page, null at the end."""
     page = bank().statement(path.id_conta, query.antes, query.limite)
-    if page is None and query.antes is not None:
+    known = page is not None or bank().read_account(path.id_conta, Consistency.LOCAL).account is not None
+    if page is None and known and query.antes is not None:
         violation = {"propriedade": "antes", "razao": "não é um cursor desta conta", "valor": str(query.antes)}
         raise Problem("REQUISICAO_INVALIDA", "Cursor inválido.", [violation])
     if page is None:

@@ -27,6 +27,7 @@ __all__ = [
     "entry_fields",
     "instant",
     "json_answer",
+    "key_of",
     "money",
     "movement_fields",
     "operation_id",
@@ -45,6 +46,20 @@ def bank() -> Runtime:
 
 def register(app: Flask) -> None:
     """Wait for the position that a customer has seen, and tell where this node is."""
+
+    @app.before_request
+    def refuse_twins() -> None:
+        for name, values in request.args.lists():
+            if len(values) > 1:
+                violation = {"propriedade": name, "razao": "é repetido", "valor": values[1][:60]}
+                raise Problem("REQUISICAO_INVALIDA", f"Parâmetro repetido: {name}.", [violation])
+
+    @app.before_request
+    def keep_key() -> None:
+        # Refusals before the route is reached repeat the key, too.
+        key = key_of(request.headers.get("Idempotency-Key", ""))
+        if request.method == "POST" and key is not None:
+            g.operation_id = key
 
     @app.before_request
     def wait_for_position() -> None:
@@ -82,17 +97,20 @@ def instant(instant_ms: int) -> str:
 
 def operation_id() -> str:
     """Return the id of the operation that this request asks for: the client's key, or a new time-ordered one."""
-    key = request.headers.get("Idempotency-Key")
+    sent = request.headers.get("Idempotency-Key")
+    key = str(uuid_utils.uuid7()) if sent is None else key_of(sent)
     if key is None:
-        g.operation_id = str(uuid_utils.uuid7())
-    else:
-        if len(key) >= 2 and key[0] == key[-1] == '"':
-            key = key[1:-1]
-        if not _KEY.fullmatch(key):
-            violation = {"propriedade": "Idempotency-Key", "razao": "1 a 255 caracteres ASCII", "valor": key[:60]}
-            raise Problem("REQUISICAO_INVALIDA", "Idempotency-Key inválida.", [violation])
-        g.operation_id = key
-    return cast("str", g.operation_id)
+        violation = {"propriedade": "Idempotency-Key", "razao": "1 a 255 caracteres ASCII", "valor": str(sent)[:60]}
+        raise Problem("REQUISICAO_INVALIDA", "Idempotency-Key inválida.", [violation])
+    g.operation_id = key
+    return key
+
+
+def key_of(sent: str) -> str | None:
+    """Return the key that a header holds, quoted or bare, or None if it is none."""
+    if len(sent) >= 2 and sent[0] == sent[-1] == '"':
+        sent = sent[1:-1]
+    return sent if _KEY.fullmatch(sent) else None
 
 
 def settle(operation: Operation) -> tuple[Applied, Entry, dict[str, str]]:

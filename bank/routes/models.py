@@ -5,7 +5,7 @@ read from raw digits (see `door`); nothing here ever makes a float.
 """
 
 import re
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
@@ -29,7 +29,8 @@ __all__ = [
 
 def _amount_schema(minimum: float) -> dict[str, Any]:
     number = {"type": "number", "minimum": minimum, "maximum": 9999999999999.99, "multipleOf": 0.01}
-    text = {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,2})?$"}
+    not_zero = r"(?!0(\.0{1,2})?$)" if minimum else ""
+    text = {"type": "string", "pattern": rf"^{not_zero}(0|[1-9][0-9]{{0,12}})(\.[0-9]{{1,2}})?$"}
     description = "Reais, no máximo duas casas decimais: número ou texto. / Amount, at most two decimals."
     return {"anyOf": [number, text], "description": description, "examples": [100.5, "100.50"]}
 
@@ -83,11 +84,19 @@ def _holder(value: object) -> str:
 Money = Annotated[int, BeforeValidator(_positive_cents), WithJsonSchema(_amount_schema(0.01))]
 MoneyOrZero = Annotated[int, BeforeValidator(_cents), WithJsonSchema(_amount_schema(0))]
 AccountIdText = Annotated[str, BeforeValidator(checked_account_id), WithJsonSchema(_ACCOUNT)]
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$"})]
 Holder = Annotated[
     str,
     BeforeValidator(_holder),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200, "examples": ["Maria"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": HOLDER.replace(r"\Z", "$"),
+            "minLength": 1,
+            "maxLength": 200,
+            "examples": ["Maria"],
+        }
+    ),
 ]
 
 
@@ -128,7 +137,7 @@ class OtherServerOperation(_Body):
     endereco_servidor: Text = Field(
         validation_alias=AliasChoices("endereco_servidor", "servidor"), examples=["banco-5001"]
     )
-    tipo: Annotated[Text, Field(pattern="^(deposito|saque)$")] = "deposito"
+    tipo: Literal["deposito", "saque"] = "deposito"
 
 
 class AccountPath(BaseModel):
@@ -146,7 +155,7 @@ def _whole(value: object) -> object:
     return value
 
 
-_PageSize = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=1000)]
+_PageSize = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
 
 
 class AccountsQuery(_Body):
@@ -160,7 +169,9 @@ class StatementQuery(_Body):
     """A page of a statement."""
 
     antes: Annotated[
-        int | None, BeforeValidator(_whole), Field(ge=1, description="O `anterior` da página mais nova.")
+        Annotated[int, Field(ge=1, le=10**18 - 1)] | None,
+        BeforeValidator(_whole),
+        Field(description="O `anterior` da página mais nova."),
     ] = None
     limite: _PageSize = 100
 
@@ -175,7 +186,7 @@ def refuse_invalid(error: ValidationError) -> NoReturn:
 _REASONS = {
     "missing": "é obrigatório",
     "extra_forbidden": "é desconhecido ou repetido",
-    "string_pattern_mismatch": "tem um valor que não é aceito",
+    "literal_error": "tem um valor que não é aceito",
     "greater_than_equal": "é pequeno demais",
     "less_than_equal": "é grande demais",
     "string_too_short": "é curto demais",

@@ -1,14 +1,18 @@
 """Other servers: one node asks another on behalf of a customer. It calls no address but those of its own table."""
 
+import http.client
+import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-import requests
 from flask import Response, current_app, request
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import Field
+from werkzeug.routing import PathConverter
 
 from bank.money import format_cents
 from bank.routes.addresses import find_node, find_server
@@ -17,7 +21,7 @@ from bank.routes.door import parse_json
 from bank.routes.models import AccountPath, OtherServerOperation
 from bank.routes.problems import Problem
 
-__all__ = ["other_servers"]
+__all__ = ["AddressConverter", "other_servers"]
 
 other_servers = APIBlueprint("outros_servidores", __name__, abp_tags=[{"name": "outros servidores"}])
 
@@ -26,12 +30,19 @@ CONNECT_S = 2.0
 BODY_BYTES_MAX = 1024 * 1024
 
 
+class AddressConverter(PathConverter):
+    """Any text at all, so that what is no address is refused as an unknown server and not as an unknown route."""
+
+    part_isolating = False
+    regex = r"[\s\S]+?"
+
+
 class _OtherServerPath(AccountPath):
     endereco_servidor: str = Field(description="Nome de um nó, host:porta ou URL.", examples=["banco-5001"])
 
 
 @other_servers.get(
-    "/saldo-outro-servidor/<id_conta>/<path:endereco_servidor>",
+    "/saldo-outro-servidor/<id_conta>/<endereco:endereco_servidor>",
     summary="Saldo visto por outro servidor / A balance as another server sees it",
 )
 def balance_elsewhere(path: _OtherServerPath) -> Response:
@@ -53,33 +64,33 @@ def _ask(method: str, typed: str, path: str, content: dict[str, str] | None = No
     address = find_node(typed, bank().nodes()) or find_server(typed, bank().config.servers_allowed)
     if address is None:
         raise Problem("SERVIDOR_DESCONHECIDO", f"{typed[:80]} não é um nó deste banco nem um servidor permitido.")
-    headers = {HOP_HEADER: "1"} | ({"Idempotency-Key": key} if key else {})
-    deadline_s = bank().config.request_deadline_ms / 1000 + 1
-    with _place(), requests.Session() as session:
-        session.trust_env = False  # no proxies, no .netrc
+    headers = {HOP_HEADER: "1"} | ({"Idempotency-Key": f'"{key}"', "Content-Type": "application/json"} if key else {})
+    with _place(), closing(_connection(address)) as connection:
         try:
-            answer = session.request(
-                method,
-                address + path,
-                json=content,
-                headers=headers,
-                timeout=(CONNECT_S, deadline_s),
-                allow_redirects=False,
-                stream=True,
-            )
-            body = answer.raw.read(BODY_BYTES_MAX + 1, decode_content=True)
-        except requests.exceptions.ConnectTimeout as error:
-            raise Problem("SERVIDOR_INACESSIVEL", f"{address} não respondeu à conexão.") from error
-        except (requests.RequestException, OSError) as error:
-            raise _lost(address, error) from error
-    return _passed_on(address, answer.status_code, dict(answer.headers), body)
+            connection.connect()
+        except OSError as error:
+            raise Problem("SERVIDOR_INACESSIVEL", f"Não houve conexão com {address}.") from error
+        sock = connection.sock
+        deadline = threading.Timer(bank().config.request_deadline_ms / 1000 + 1, sock.shutdown, [socket.SHUT_RDWR])
+        deadline.start()  # of the whole exchange: a timeout of the socket begins anew with every byte
+        try:
+            sock.settimeout(None)
+            connection.request(method, path, json.dumps(content) if content else None, headers)
+            answer = connection.getresponse()
+            body = answer.read(BODY_BYTES_MAX + 1)
+        except (http.client.HTTPException, OSError) as error:
+            detail = f"{address} não respondeu a tempo; repita com a mesma Idempotency-Key."
+            raise Problem("RESULTADO_DESCONHECIDO", detail) from error
+        finally:
+            deadline.cancel()
+    return _passed_on(address, answer.status, dict(answer.headers), body)
 
 
-def _lost(address: str, error: Exception) -> Problem:
-    """Tell a connection that was never made from one that was lost after the request may have been sent."""
-    if isinstance(error, requests.ConnectionError) and "NewConnectionError" in repr(error):
-        return Problem("SERVIDOR_INACESSIVEL", f"Não houve conexão com {address}.")
-    return Problem("RESULTADO_DESCONHECIDO", f"{address} não respondeu a tempo; repita com a mesma Idempotency-Key.")
+def _connection(address: str) -> http.client.HTTPConnection:
+    """Return a connection, not yet made: without redirects, and without proxies or passwords of the environment."""
+    url = urlsplit(address)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    return kind(url.hostname or "", url.port, timeout=CONNECT_S)
 
 
 def _passed_on(address: str, status: int, headers: dict[str, str], body: bytes) -> Response:

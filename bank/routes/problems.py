@@ -8,6 +8,7 @@ import logging
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from flask import Flask, Response, g, request
@@ -130,6 +131,8 @@ def problem_fields(problem: Problem, *, instance: str, operation_id: str | None 
     """Return what the problem's JSON holds. `instance` is the path that was asked for."""
     kind = problem.kind
     detail = problem.detail or kind.explanation
+    # A defect of ours may have struck after the operation was sent to the log.
+    unknown = problem.codigo == "RESULTADO_DESCONHECIDO" or (kind.status == 500 and operation_id is not None)
     content: dict[str, Any] = {
         "type": f"/problemas/{slug(problem.codigo)}",
         "title": kind.title,
@@ -139,7 +142,7 @@ def problem_fields(problem: Problem, *, instance: str, operation_id: str | None 
         "sucesso": False,
         "mensagem": detail,
         "codigo": problem.codigo,
-        "resultado": "desconhecido" if problem.codigo == "RESULTADO_DESCONHECIDO" else "nao_aplicado",
+        "resultado": "desconhecido" if unknown else "nao_aplicado",
     }
     if operation_id is not None:
         content["id_operacao"] = operation_id
@@ -149,7 +152,9 @@ def problem_fields(problem: Problem, *, instance: str, operation_id: str | None 
 
 
 def _respond(problem: Problem) -> Response:
-    content = problem_fields(problem, instance=request.path, operation_id=g.get("operation_id"))
+    content = problem_fields(
+        problem, instance=quote(request.path, safe="/:@!$&'()*+,;=~-._"), operation_id=g.get("operation_id")
+    )
     response = Response(
         msgspec.json.encode(content), problem.kind.status, problem.headers, content_type="application/problem+json"
     )

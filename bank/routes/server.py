@@ -6,16 +6,19 @@ bounds here are what slow and idle clients run into, not the bank.
 
 import json
 import logging
+import re
 import resource
 from typing import Any
 
 from flask import Flask
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
 from waitress.task import ErrorTask
 
 from bank.config import Config
 from bank.errors import StartRefused
+from bank.routes.answers import key_of
 from bank.routes.problems import Problem, problem_fields
 
 __all__ = ["listen"]
@@ -26,7 +29,36 @@ IDLE_S_MAX = 60
 _OTHER_FILES = 256
 """Descriptors kept for journals, logs and calls to other servers."""
 
+_TRANSFER_ENCODING = re.compile(rb"^transfer-encoding:(.*)\r?$", re.IGNORECASE | re.MULTILINE)
 _CODIGO_OF_STATUS = {413: "CORPO_GRANDE_DEMAIS", 431: "REQUISICAO_INVALIDA", 500: "ERRO_INTERNO"}
+
+
+class _Parser(HTTPRequestParser):
+    """Refuses what two servers may read differently; whoever takes the other reading smuggles requests."""
+
+    request_uri: str
+    proxy_scheme: str
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Parse the head of a request. Raises ParsingError."""
+        codings = [value.strip(b" \t").lower() for value in _TRANSFER_ENCODING.findall(header_plus)]
+        if codings not in ([], [b"chunked"]):
+            raise ParsingError("Transfer-Encoding")
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # a URL or a length that Python refuses
+            raise ParsingError(str(error)) from error
+        if self.version not in {"1.0", "1.1"}:
+            raise ParsingError("HTTP version")
+        if codings and (self.version == "1.0" or "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("Transfer-Encoding with HTTP/1.0 or Content-Length")
+        host = self.headers.get("HOST")
+        if "," in (host or "") or (host is None and self.version == "1.1"):
+            raise ParsingError("Host")
+        if not (self.request_uri.startswith("/") or self.proxy_scheme or self.request_uri == "*"):
+            raise ParsingError("request target")
+        if not self.chunked and not 0 < self.content_length < BODY_BYTES_MAX:
+            self.expect_continue = False  # nothing to continue with, or it is refused at once
 
 
 class _ProblemTask(ErrorTask):
@@ -36,7 +68,10 @@ class _ProblemTask(ErrorTask):
         """Write the problem and close the connection."""
         error: Any = self.request.error  # type: ignore[attr-defined]
         problem = Problem(_CODIGO_OF_STATUS.get(error.code, "REQUISICAO_INVALIDA"))
-        body = json.dumps(problem_fields(problem, instance="/")).encode()
+        request: Any = self.request
+        is_post = getattr(request, "command", "") == "POST"
+        key = key_of(request.headers.get("IDEMPOTENCY_KEY", "")) if is_post else None
+        body = json.dumps(problem_fields(problem, instance="/", operation_id=key)).encode()
         self.status = f"{problem.kind.status} {error.reason if error.code == problem.kind.status else 'Bad Request'}"
         self.response_headers = [("Content-Type", "application/problem+json")]
         self.set_close_on_finish()
@@ -46,6 +81,7 @@ class _ProblemTask(ErrorTask):
 
 class _Channel(HTTPChannel):
     error_task_class = _ProblemTask
+    parser_class = _Parser
 
 
 def listen(app: Flask, config: Config) -> Any:

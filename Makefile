@@ -32,6 +32,7 @@ test: $(VENV)/dev ## Check everything: format, lint, types and every test
 	@$(BIN)/python tools/debian_packages.py
 	@$(MAKE) --no-print-directory lint types
 	$(PYTEST)
+	$(PYTEST) tests/integration --log rabbitmq
 
 check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
 	@$(MAKE) --no-print-directory lint types

@@ -16,6 +16,8 @@ from bank.operations import NODE_NAME
 
 __all__ = ["Config"]
 
+AMQP_NAME = r"^[A-Za-z][A-Za-z0-9._-]{0,199}\Z"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
@@ -27,6 +29,13 @@ class Config:
     data_dir: Path = Path("dados")
     public_urls: tuple[str, ...] = ()
     """Where customers and peers reach this node, the peers' address first. Empty: http://host:port."""
+    amqp_urls: tuple[str, ...] = ()
+    """Brokers of one RabbitMQ cluster; empty: the embedded log in `data_dir`."""
+    amqp_exchange: str = "banco.operacoes"
+    amqp_stream: str = "banco.livro"
+    amqp_ca: str = ""
+    amqp_certificate: str = ""
+    amqp_key: str = ""
     servers_allowed: tuple[str, ...] = ()
     """Other banks, outside this log, that this node may ask on behalf of a customer."""
     allow_anonymous: bool = False
@@ -64,6 +73,14 @@ class Config:
                 f"HOST {self.host} can be reached by others, and this bank asks nobody who they are: "
                 "listen on 127.0.0.1, or set ALLOW_ANONYMOUS=1 if that is what you want."
             )
+        self._check_urls()
+
+    def _check_urls(self) -> None:
+        if any(urlsplit(url).scheme not in {"amqp", "amqps"} or not urlsplit(url).hostname for url in self.amqp_urls):
+            raise StartRefused("AMQP_URL is not a list of amqp or amqps URLs, with commas between them.")
+        for name, value in (("AMQP_EXCHANGE", self.amqp_exchange), ("AMQP_STREAM", self.amqp_stream)):
+            if not re.search(AMQP_NAME, value):
+                raise StartRefused(f"{name} {value!r} must be 1-200 of A-Z a-z 0-9 . _ - and begin with a letter.")
         for url in self.public_urls + self.servers_allowed:
             if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
                 raise StartRefused(f"{url!r} in PUBLIC_URL or SERVERS_ALLOWED is not an http or https URL.")
@@ -81,15 +98,10 @@ class Config:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
-        """Read PORT, HOST, NODE_NAME, DATA_DIR, PUBLIC_URL, SERVERS_ALLOWED, ALLOW_ANONYMOUS, THREADS.
+        """Read PORT, HOST, NODE_NAME, DATA_DIR, PUBLIC_URL, SERVERS_ALLOWED, ALLOW_ANONYMOUS, THREADS and AMQP_*.
 
         Raises StartRefused, with a sentence, for a value that cannot be meant.
         """
-        if environ.get("AMQP_URL"):
-            raise StartRefused(
-                "AMQP_URL is set, but the log over RabbitMQ comes next and is not in this version: "
-                "unset AMQP_URL to use the embedded log."
-            )
         port = _whole_number(environ, "PORT", 5000)
         return cls(
             node_name=environ.get("NODE_NAME") or f"banco-{port}",
@@ -97,6 +109,12 @@ class Config:
             port=port,
             data_dir=Path(environ.get("DATA_DIR") or "dados"),
             public_urls=_urls(environ, "PUBLIC_URL"),
+            amqp_urls=tuple(url.strip() for url in environ.get("AMQP_URL", "").split(",") if url.strip()),
+            amqp_exchange=environ.get("AMQP_EXCHANGE") or "banco.operacoes",
+            amqp_stream=environ.get("AMQP_STREAM") or "banco.livro",
+            amqp_ca=environ.get("AMQP_CA", ""),
+            amqp_certificate=environ.get("AMQP_CERT", ""),
+            amqp_key=environ.get("AMQP_KEY", ""),
             servers_allowed=_urls(environ, "SERVERS_ALLOWED"),
             allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
             threads=_whole_number(environ, "THREADS", 32),

@@ -98,6 +98,9 @@ class Desk:
         self.troubles = Troubles()
         self.stopping = threading.Event()
         self.attached_once = False
+        self.was_ready = False
+        """True once this node has accepted writes: from then on its name is its own."""
+        self._listen_until_ms = 0
         self.log_heard_ms = monotonic_ms()
         """When the log last brought anything."""
         self._behind: tuple[int, int] | None = None
@@ -136,7 +139,18 @@ class Desk:
         """Tell whether operations may go into the log. Called under the mutex."""
         if self.troubles.log_lost or self.troubles.diverged or not self.committed.log_id:
             return False
+        if monotonic_ms() < self._listen_until_ms:
+            return False
         return self.attachment.settled(self.committed.members, now_ms=monotonic_ms())
+
+    def listen_first(self) -> None:
+        """Publish no operations before three heartbeats have passed in which a twin would have been heard."""
+        self._listen_until_ms = monotonic_ms() + 3 * self.config.heartbeat_ms
+
+    def hear_twin(self) -> None:
+        """Another live node has this node's name: whoever came later waits until it is silent. Under the mutex."""
+        if not self.was_ready:
+            self._listen_until_ms = monotonic_ms() + self.config.peer_silent_ms_max
 
     def base(self) -> Base:
         """Return what the next record says that this node has applied. Called under the mutex."""

@@ -6,6 +6,7 @@ nothing; the record may be in the log all the same, and the applier will see.
 
 import logging
 import random
+import time
 
 from bank.desk import Desk, clock_ms, monotonic_ms
 from bank.errors import LogLost, LogUnreachable
@@ -18,6 +19,7 @@ __all__ = ["Publisher"]
 log = logging.getLogger(__name__)
 
 BACK_OFF_S_MAX = 2.0
+TEND_S = 1.0
 
 
 class Publisher:
@@ -33,8 +35,13 @@ class Publisher:
     def run(self) -> None:
         """Publish until the node stops and nothing waits."""
         back_off_s = 0.0
-        while (packed := self._next(back_off_s)) is not None:
+        while not self._is_done():
+            self._desk.pause(back_off_s)
+            packed = self._next()
             try:
+                if packed is None:
+                    self._log.tend()
+                    continue
                 self._log.append(packed.body)
                 back_off_s = 0.0
             except LogUnreachable as error:
@@ -45,18 +52,21 @@ class Publisher:
             except LogLost as lost:
                 self._desk.lose_log(str(lost))
 
-    def _next(self, back_off_s: float) -> Packed | None:
-        """Wait for work and return the next record; None when the node stops."""
+    def _is_done(self) -> bool:
+        with self._desk.mutex:
+            return self._desk.stopping.is_set() and self._desk.node.is_idle
+
+    def _next(self) -> Packed | None:
+        """Return the next record as soon as there is work; None if there is none for a while."""
         desk = self._desk
-        desk.pause(back_off_s)
+        idle_at = time.monotonic() + TEND_S
         with desk.mutex:
-            while True:
+            while time.monotonic() < idle_at and not (desk.stopping.is_set() and desk.node.is_idle):
                 allowed = desk.may_publish()
                 if self.genesis is not None or desk.node.has_work(operations_allowed=allowed):
                     return self._pack(operations_allowed=allowed)
-                if desk.stopping.is_set() and desk.node.is_idle:
-                    return None
                 desk.work.wait(0.1)
+        return None
 
     def _pack(self, *, operations_allowed: bool) -> Packed:
         desk, committed = self._desk, self._desk.committed

@@ -21,6 +21,7 @@ from functools import partial
 
 from bank import report
 from bank.applier import Applier
+from bank.backends import open_log
 from bank.config import Config
 from bank.desk import Committed, Desk
 from bank.entries import Entry
@@ -45,7 +46,6 @@ from bank.waiting import Result, Timeout
 from bank.watch import Herald, Watchdog
 from locks.accounts import AccountLocks
 from locks.bakery import ThreadSlots
-from replication.embedded import EmbeddedLog, EmbeddedPresence
 from replication.log import Log
 from replication.presence import Presence
 
@@ -57,14 +57,13 @@ POSITION_WAIT_MS = 2_000
 
 
 def open_runtime(config: Config, on_fatal: Callable[[], None]) -> "Runtime":
-    """Build the node that `config` describes on the embedded log. Raises StartRefused.
+    """Build the node that `config` describes, on the log that it names. Raises StartRefused.
 
     `on_fatal` is called, from any thread, when the process must exit.
     """
     journal = Journal(config.node_dir)
     try:
-        livro = EmbeddedLog(config.data_dir)
-        presence = EmbeddedPresence(config.data_dir)
+        livro, presence = open_log(config)
         return Runtime(config, journal, livro, presence, on_fatal)
     except BaseException:
         journal.close()
@@ -101,6 +100,8 @@ class Runtime:
         """So that tokens of a far future cannot hold all request threads."""
         session = secrets.token_hex(8)
         self._desk = Desk(config, session=session, committed=Committed.of(state), heard=journal.heard())
+        if presence.spans_machines:
+            self._desk.listen_first()
         publisher = Publisher(self._desk, livro)
         watchdog = Watchdog(self._desk, publisher, histories=self._histories)
         herald = Herald(self._desk, presence, self._replica)

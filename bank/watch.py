@@ -12,7 +12,7 @@ from concurrent.futures import Future
 import uuid_utils
 
 from bank.desk import Desk, clock_ms, monotonic_ms, resolve
-from bank.errors import LogUnreachable
+from bank.errors import LogUnreachable, StartRefused
 from bank.ledger import genesis_operation
 from bank.operations import Join
 from bank.publisher import Publisher
@@ -25,6 +25,7 @@ __all__ = ["Herald", "Watchdog"]
 log = logging.getLogger(__name__)
 
 TICK_S = 0.025
+TWIN_WAIT_MS = 10_000
 
 
 class Watchdog:
@@ -51,6 +52,7 @@ class Watchdog:
                 self._keep_log_alive(now_ms)
                 self._join(now_ms)
                 state = desk.condition().state
+                desk.was_ready = desk.was_ready or state == "pronto"
             resolve(completions)
             self._begin_log(now_ms)
             if state != self._state:
@@ -117,6 +119,8 @@ class Herald:
         self._replica = replica
         self._beat = 0
         self._known_against: list[str] = []
+        self._twin: tuple[str, int] | None = None
+        self._refuse_at_ms = monotonic_ms() + TWIN_WAIT_MS
 
     def run(self) -> None:
         """Beat until the node stops, then say so."""
@@ -134,7 +138,9 @@ class Herald:
 
     def _exchange(self) -> None:
         desk = self._desk
-        others = self._presence.exchange(self.heartbeat())
+        heard = self._presence.exchange(self.heartbeat())
+        others = [heartbeat for heartbeat in heard if heartbeat.node != desk.config.node_name]
+        self._notice_twin([heartbeat for heartbeat in heard if heartbeat.node == desk.config.node_name])
         now_ms = monotonic_ms()
         with desk.mutex:
             fresh = desk.peers.observe(others, now_ms=now_ms, clock_ms=clock_ms())
@@ -150,6 +156,22 @@ class Herald:
         if against != self._known_against:
             self._known_against = against
             desk.recheck.set()
+
+    def _notice_twin(self, twins: list[Heartbeat]) -> None:
+        """Wait for an old holder of this node's name to fall silent. Raises StartRefused if it does not."""
+        last = (twins[0].session, twins[0].beat) if twins else None
+        if last is None or last == self._twin:
+            return
+        self._twin = last
+        log.warning("another node has this node's name", extra={"peer": twins[0].addresses})
+        with self._desk.mutex:
+            self._desk.hear_twin()
+            if self._desk.was_ready or monotonic_ms() < self._refuse_at_ms:
+                return
+        raise StartRefused(
+            f"A node named {self._desk.config.node_name} runs already, at {', '.join(twins[0].addresses)}: "
+            "stop it, or give this one another NODE_NAME."
+        )
 
     def heartbeat(self) -> Heartbeat:
         """Return what this node says of itself now."""

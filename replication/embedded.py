@@ -67,6 +67,9 @@ class EmbeddedLog:
             raise LogUnreachable(f"{self._path}: {error}") from error
         return EmbeddedReader(self, db, offset)
 
+    def tend(self) -> None:
+        """Nothing to do: a file needs no heartbeat."""
+
     def wake(self) -> None:
         """Let polls of this process look at once."""
         with self._appended:
@@ -139,6 +142,8 @@ class EmbeddedReader:
 
 class EmbeddedPresence:
     """Heartbeats as rows of a small file beside the log."""
+
+    spans_machines = False
 
     def __init__(self, folder: Path) -> None:
         """Open the file, made if it is not there. Raises StartRefused."""

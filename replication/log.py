@@ -55,8 +55,8 @@ class Log(Protocol):
         `offset` may be FIRST or LAST. Raises LogUnreachable or LogLost.
         """
 
-    def wake(self) -> None:
-        """Let polls of this process look at once. Called from any thread after an append of one's own."""
+    def tend(self) -> None:
+        """Keep what `append` uses alive. Called by the same thread about once a second while nothing is appended."""
 
     def close(self) -> None:
         """Release the log."""

@@ -61,8 +61,8 @@ class MemoryLog:
                 offset = self._records[-1].offset if self._records else 0
         return MemoryReader(self, offset)
 
-    def wake(self) -> None:
-        """Nothing to do: every append wakes its readers."""
+    def tend(self) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
         """Nothing to release."""

@@ -35,8 +35,11 @@ class Heartbeat(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Presence(Protocol):
     """Carries heartbeats between nodes. Belongs to one thread."""
 
+    spans_machines: bool
+    """If so, no lock on a file keeps two nodes from running under one name."""
+
     def exchange(self, mine: Heartbeat) -> list[Heartbeat]:
-        """Tell the others of this node; return the latest heartbeat of each other node that has not left.
+        """Tell the others of this node; return the latest heartbeat of each other session that has not left.
 
         Raises LogUnreachable.
         """

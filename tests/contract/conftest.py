@@ -1,5 +1,6 @@
 """Every log there is, under the same tests. A new one adds its place here and nothing else."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,19 +9,36 @@ import pytest
 from replication.embedded import EmbeddedLog
 from replication.log import Log
 from replication.memory import MemoryLog
+from replication.rabbitmq import Brokers, RabbitLog
+from tests.support.broker import Broker, BrokerCluster
 
 Open = Callable[[], Log]
 """Opens the same log once more, as another node would."""
 
 
-@pytest.fixture(params=["memoria", "embutido"])
+def _rabbit(broker: Broker | BrokerCluster) -> Open:
+    name = secrets.token_hex(4)
+    brokers = Brokers(broker.url.split(","))
+    return lambda: RabbitLog(brokers, exchange=f"operacoes.{name}", stream=f"livro.{name}")
+
+
+@pytest.fixture(
+    params=[
+        "memoria",
+        "embutido",
+        pytest.param("broker", id="rabbitmq"),
+        pytest.param("broker_cluster", id="rabbitmq-3", marks=pytest.mark.slow),
+    ]
+)
 def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Return a function that opens one empty log, as often as asked."""
     opened: list[Log] = []
     memory = MemoryLog()
+    openers: dict[str, Open] = {"memoria": lambda: memory, "embutido": lambda: EmbeddedLog(tmp_path / "dados")}
+    opener = openers.get(request.param) or _rabbit(request.getfixturevalue(request.param))
 
     def open_once() -> Log:
-        log: Log = memory if request.param == "memoria" else EmbeddedLog(tmp_path / "dados")
+        log = opener()
         opened.append(log)
         return log
 

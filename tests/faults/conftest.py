@@ -10,12 +10,6 @@ from tests.support.cluster import NodeProcess
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    """An empty folder for nodes of the test's own."""
-    return tmp_path / "dados"
-
-
-@pytest.fixture
 def node(data_dir: Path) -> Iterator[NodeProcess]:
     """One node in a folder of its own; the test starts it."""
     process = NodeProcess(data_dir)

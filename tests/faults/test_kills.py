@@ -35,7 +35,7 @@ def test_nodes_killed_again_and_again_keep_all_that_they_answered_and_nothing_tw
             recoveries.append(time.monotonic() - began)
         for customer in customers:
             customer.enough.set()
-        kinds = verdict(cluster, customers, tmp_path / "livro.sqlite")
+        kinds = verdict(cluster, customers)
     assert kinds["applied"] > 10 * KILLS
     with capsys.disabled():
         print(

@@ -80,6 +80,6 @@ def test_a_power_cut_loses_nothing_that_was_answered(disk: Disk, tmp_path: Path)
                 node.wait_ready()
         for customer in customers:
             customer.enough.set()
-        kinds = verdict(cluster, customers, data_dir / "livro.sqlite")
+        kinds = verdict(cluster, customers)
     assert kinds["applied"] > 20 * POWER_CUTS
     assert kinds["repeated attempts"] > 0, "no request was under way at any cut"

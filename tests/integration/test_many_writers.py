@@ -15,6 +15,6 @@ REQUESTS = 20_000
 def test_64_threads_at_4_nodes_see_one_bank(tmp_path: Path) -> None:
     with Cluster.running(tmp_path, 4) as cluster:
         open_accounts(cluster)
-        kinds = verdict(cluster, crowd(cluster, THREADS, REQUESTS // THREADS), tmp_path / "livro.sqlite")
+        kinds = verdict(cluster, crowd(cluster, THREADS, REQUESTS // THREADS))
         assert kinds["applied"] > REQUESTS // 2
         assert kinds["replayed"] > REQUESTS // 50

@@ -1,5 +1,6 @@
 """Real nodes for tests: processes of `python api.py` on free ports of the loopback, in a folder of the test's own."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -7,13 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import requests
 
-__all__ = ["Cluster", "NodeProcess", "eventually", "free_port"]
+from replication.log import FIRST, LAST, Reader, Stored
+from replication.rabbitmq import Brokers, RabbitLog
+from tests.support.naive import bodies_of
+
+__all__ = ["Cluster", "NodeProcess", "eventually", "free_port", "log_bodies"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
@@ -35,6 +41,33 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def rabbit_names(data_dir: Path) -> dict[str, str]:
+    """Return an exchange and a stream for this folder alone: the nodes of a test share one, tests do not."""
+    name = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
+    return {"AMQP_EXCHANGE": f"operacoes.{name}", "AMQP_STREAM": f"livro.{name}"}
+
+
+def log_bodies(data_dir: Path) -> list[bytes]:
+    """Return the bodies of the log that the nodes of this folder follow, in order."""
+    if not (url := os.environ.get("AMQP_URL")):
+        return bodies_of(data_dir / "livro.sqlite")
+    names = rabbit_names(data_dir)
+    log = RabbitLog(Brokers(url.split(",")), exchange=names["AMQP_EXCHANGE"], stream=names["AMQP_STREAM"])
+    with closing(log), closing(log.read_from(LAST)) as tail, closing(log.read_from(FIRST)) as reader:
+        log.append(b"end")
+        end = next(stored for stored in iter_records(tail) if stored.body == b"end")
+        bodies = [stored.body for stored in takewhile(lambda stored: stored.offset < end.offset, iter_records(reader))]
+    return [body for body in bodies if body != b"end"]
+
+
+def iter_records(reader: Reader) -> Iterator[Stored]:
+    """Yield records for ever; fail if none comes for a while."""
+    while True:
+        batch = reader.poll(10.0)
+        assert batch, "the log brings nothing"
+        yield from batch
+
+
 class NodeProcess:
     """One node in a process of its own."""
 
@@ -52,8 +85,9 @@ class NodeProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = data_dir / self.name
         self.output_path = (output_dir or data_dir) / f"{self.name}.log"
-        inherited = {key: value for key, value in os.environ.items() if key not in {"AMQP_URL", "HOST", "NODE_NAME"}}
-        self._environment = inherited | {"PORT": str(self.port), "DATA_DIR": str(data_dir)} | (environment or {})
+        inherited = {key: value for key, value in os.environ.items() if key not in {"HOST", "NODE_NAME"}}
+        own = {"PORT": str(self.port), "DATA_DIR": str(data_dir)} | rabbit_names(data_dir)
+        self._environment = inherited | own | (environment or {})
         self.process: subprocess.Popen[bytes] | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
 

@@ -9,13 +9,12 @@ import threading
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import requests
 
-from tests.support.cluster import Cluster
-from tests.support.naive import NaiveBank, bodies_of
+from tests.support.cluster import Cluster, log_bodies
+from tests.support.naive import NaiveBank
 
 __all__ = ["ACCOUNTS", "Customer", "Told", "crowd", "open_accounts", "verdict"]
 
@@ -108,7 +107,7 @@ def crowd(cluster: Cluster, size: int, count: int | None = None) -> list[Custome
     return customers
 
 
-def verdict(cluster: Cluster, customers: Sequence[Customer], log_path: Path, *, seconds: float = 240) -> dict[str, int]:
+def verdict(cluster: Cluster, customers: Sequence[Customer], *, seconds: float = 240) -> dict[str, int]:
     """Wait for the customers, then explain every answer by the log's order; return how many were of which kind.
 
     Fails if an answer has no explanation, a balance is not the log's, or the nodes do not hold the same.
@@ -118,7 +117,7 @@ def verdict(cluster: Cluster, customers: Sequence[Customer], log_path: Path, *, 
         assert not customer.is_alive(), "a customer got no answer"
         assert customer.error is None, customer.error
     cluster.settled_books()
-    naive = NaiveBank().replay(bodies_of(log_path))
+    naive = NaiveBank().replay(log_bodies(cluster.data_dir))
     kinds = {"applied": 0, "replayed": 0, "refused": 0, "repeated attempts": 0}
     for customer in customers:
         for told in customer.told:

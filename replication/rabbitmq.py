@@ -1,0 +1,297 @@
+"""The log over RabbitMQ: a durable fanout exchange bound to one durable stream. The only file that imports pika.
+
+Same contract as every log (`replication/log.py`); presence runs over a second fanout exchange. A confirm, a nack, a
+return and a lost connection mean the same here: unknown yet. After any of them the connection is given up, for
+before RabbitMQ 4.0.1 a channel that went through trouble can confirm what is then lost (rabbitmq-server PR 12236);
+for the same reason the publishing channel publishes to this one exchange and to nothing else.
+A stream that was deleted is declared anew, empty: that its records are gone is found out when a node attaches.
+Invariant: offsets are the stream's, plus one, for 0 is what a node knows that has applied nothing.
+"""
+
+import logging
+import ssl
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+import msgspec
+import pika
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from bank.errors import LogUnreachable, StartRefused
+from replication.log import FIRST, LAST, Stored
+from replication.presence import Heartbeat
+
+__all__ = ["Brokers", "RabbitLog", "RabbitPresence", "Tls"]
+
+HEARTBEAT_S = 5
+"""pika hung 20 s on a paused broker with its defaults, and 45 s through a disk alarm."""
+PREFETCH_RECORDS = 64
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it has to say is raised, and told by us
+
+
+class Tls(NamedTuple):
+    """Files for `amqps://`: who signed the brokers' certificates, and this node's own certificate and key."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class Brokers:
+    """The brokers of one cluster; any of them will do."""
+
+    def __init__(self, urls: Sequence[str], tls: Tls = Tls(), *, node: str = "") -> None:  # noqa: B008 - immutable
+        """Connect to nothing yet. Raises StartRefused for a URL or a certificate that cannot be used."""
+        self.node = node
+        try:
+            self._parameters = [_parameters(url, tls, node) for url in urls]
+        except (ValueError, OSError) as error:
+            raise StartRefused(f"AMQP_URL or its certificates cannot be used: {error}.") from error
+
+    @contextmanager
+    def connection(self) -> Iterator[pika.BlockingConnection]:
+        """Open a connection to the first broker that answers, closed again if the body raises.
+
+        Raises LogUnreachable, also for what the body meets; StartRefused if exchange or stream is of another kind.
+        """
+        connection = self._connect()
+        try:
+            with broker_errors():
+                yield connection
+        except BaseException:
+            close(connection)
+            raise
+
+    def _connect(self) -> pika.BlockingConnection:
+        reasons = []
+        for _ in self._parameters:
+            try:
+                return pika.BlockingConnection(self._parameters[0])
+            except (AMQPError, OSError) as error:
+                reasons.append(f"{self._parameters[0].host}:{self._parameters[0].port}: {error!r}")
+                self._parameters = self._parameters[1:] + self._parameters[:1]  # the next one first, from now on
+        raise LogUnreachable(f"no broker answers ({'; '.join(reasons)})")
+
+
+def _parameters(url: str, tls: Tls, node: str) -> pika.URLParameters:
+    parameters = pika.URLParameters(url)
+    parameters.heartbeat = HEARTBEAT_S
+    parameters.blocked_connection_timeout = HEARTBEAT_S
+    parameters.socket_timeout = HEARTBEAT_S
+    parameters.stack_timeout = HEARTBEAT_S
+    parameters.connection_attempts = 1  # trying again is the caller's, with its back-off
+    parameters.client_properties = {"connection_name": node}
+    if url.startswith("amqps:"):
+        context = ssl.create_default_context(cafile=tls.ca or None)
+        if tls.certificate:
+            context.load_cert_chain(tls.certificate, tls.key or None)
+        parameters.ssl_options = pika.SSLOptions(context, parameters.host)
+    return parameters
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Turn what pika raises into what a log raises."""
+    try:
+        yield
+    except ChannelClosedByBroker as error:
+        if error.reply_code == 406:  # exists, but of another kind
+            raise StartRefused(
+                f"The broker refuses: {error.reply_text}. Choose another exchange and stream."
+            ) from error
+        raise LogUnreachable(f"the broker closed the channel: {error!r}") from error
+    except (AMQPError, OSError) as error:
+        raise LogUnreachable(f"the broker: {error!r}") from error
+
+
+def close(connection: pika.BlockingConnection | None) -> None:
+    """Close quietly: who gives a connection up does not want to hear what else is wrong with it."""
+    if connection is not None and connection.is_open:
+        with suppress(AMQPError, OSError):
+            connection.close()
+
+
+class RabbitLog:
+    """One stream behind one fanout exchange."""
+
+    kind = "rabbitmq"
+
+    def __init__(self, brokers: Brokers, *, exchange: str, stream: str) -> None:
+        """Connect to nothing yet."""
+        self._brokers = brokers
+        self._exchange = exchange
+        self._stream = stream
+        self.identity = f"rabbitmq:{exchange}/{stream}"
+        self._connection: pika.BlockingConnection | None = None
+        self._channel: Any = None
+
+    def append(self, body: bytes) -> None:
+        """Store one record. Raises LogUnreachable, which leaves open whether it was stored."""
+        try:
+            if self._connection is None:
+                self._open()
+            with broker_errors():
+                self._channel.basic_publish(
+                    self._exchange,
+                    "",
+                    body,
+                    pika.BasicProperties(
+                        content_type="application/json", delivery_mode=2, app_id=self._brokers.node or None
+                    ),
+                    mandatory=True,  # a record that no stream takes is confirmed otherwise
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        with self._brokers.connection() as connection:
+            self._declare(connection)
+            channel = connection.channel()
+            channel.confirm_delivery()  # before the first publish
+            self._connection, self._channel = connection, channel
+
+    def _declare(self, connection: pika.BlockingConnection) -> None:
+        channel = connection.channel()
+        channel.exchange_declare(self._exchange, "fanout", durable=True)
+        channel.queue_declare(self._stream, durable=True, arguments={"x-queue-type": "stream"})
+        channel.queue_bind(self._stream, self._exchange)
+        channel.close()
+
+    def tend(self) -> None:
+        """Answer the broker's heartbeats; a connection that died meanwhile is given up."""
+        if self._connection is not None:
+            try:
+                with broker_errors():
+                    self._connection.process_data_events(0)
+            except LogUnreachable:
+                self.close()
+
+    def read_from(self, offset: int) -> "RabbitReader":
+        """Return a reader, on a connection of its own, that begins at `offset`, FIRST or LAST."""
+        where = {FIRST: "first", LAST: "last"}.get(offset, offset - 1)
+        with self._brokers.connection() as connection:
+            self._declare(connection)
+            return RabbitReader(connection, self._stream, where)
+
+    def close(self) -> None:
+        """Give the publishing connection up; the next append opens another."""
+        connection, self._connection, self._channel = self._connection, None, None
+        close(connection)
+
+
+class RabbitReader:
+    """Reads the stream in order; belongs to one thread."""
+
+    def __init__(self, connection: pika.BlockingConnection, stream: str, where: int | str) -> None:
+        """Consume from `where`."""
+        self._connection = connection
+        self._waiting: deque[tuple[int, Stored]] = deque()
+        self._cancelled = False
+        self._channel = connection.channel()
+        self._channel.add_on_cancel_callback(self._cancel)
+        self._channel.basic_qos(prefetch_count=PREFETCH_RECORDS)
+        self._channel.basic_consume(stream, self._receive, arguments={"x-stream-offset": where})
+
+    def _receive(self, _channel: Any, delivery: Any, properties: Any, body: bytes) -> None:
+        offset = int(properties.headers["x-stream-offset"])
+        self._waiting.append((delivery.delivery_tag, Stored(offset + 1, body)))
+
+    def _cancel(self, _frame: Any) -> None:
+        self._cancelled = True  # the stream was deleted, or its leader went away
+
+    def poll(self, timeout_s: float) -> list[Stored]:
+        """Return the next records, oldest first; empty if none came in time."""
+        deadline = time.monotonic() + timeout_s
+        with broker_errors():
+            self._connection.process_data_events(0)
+            while not self._waiting and not self._cancelled and (remaining := deadline - time.monotonic()) > 0:
+                self._connection.process_data_events(remaining)
+            if self._cancelled and not self._waiting:
+                raise LogUnreachable("the broker ended the reading of the stream")
+            return self._take()
+
+    def _take(self) -> list[Stored]:
+        batch: list[Stored] = []
+        size, tag = 0, 0
+        while self._waiting and size < BATCH_BYTES_MAX:
+            tag, stored = self._waiting.popleft()
+            size += len(stored.body)
+            batch.append(stored)
+        if batch:
+            self._channel.basic_ack(tag, multiple=True)
+        return batch
+
+    def close(self) -> None:
+        """Close the connection, and not only the channel: pika would nack what was delivered, which streams forbid."""
+        close(self._connection)
+
+
+class RabbitPresence:
+    """Heartbeats through a fanout exchange into a queue of each node's own."""
+
+    spans_machines = True
+
+    def __init__(self, brokers: Brokers, *, exchange: str) -> None:
+        """Connect to nothing yet."""
+        self._brokers = brokers
+        self._exchange = exchange
+        self._connection: pika.BlockingConnection | None = None
+        self._channel: Any = None
+        self._latest: dict[str, Heartbeat] = {}
+        self._session = ""
+
+    def exchange(self, mine: Heartbeat) -> list[Heartbeat]:
+        """Tell the others of this node; return the latest heartbeat of each other session that has not left."""
+        self._session = mine.session
+        self._send("pulso", msgspec.json.encode(mine))
+        return list(self._latest.values())
+
+    def leave(self) -> None:
+        """Tell the others that this node stops."""
+        if self._connection is not None:
+            self._send("saida", self._session.encode())
+
+    def _send(self, kind: str, body: bytes) -> None:
+        try:
+            if self._connection is None:
+                self._open()
+            with broker_errors():
+                self._channel.basic_publish(self._exchange, "", body, pika.BasicProperties(type=kind))
+                self._channel.connection.process_data_events(0)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        with self._brokers.connection() as connection:
+            channel = connection.channel()
+            channel.exchange_declare(self._exchange, "fanout", durable=True)
+            # A node that stands still must not fill the broker: of old heartbeats only the newest matter.
+            queue = channel.queue_declare("", exclusive=True, arguments={"x-max-length": 256}).method.queue
+            channel.queue_bind(queue, self._exchange)
+            channel.basic_consume(queue, self._receive, auto_ack=True)
+            self._connection, self._channel = connection, channel
+
+    def _receive(self, _channel: Any, _delivery: Any, properties: Any, body: bytes) -> None:
+        if properties.type == "saida":
+            self._latest.pop(body.decode(errors="replace"), None)
+            return
+        try:
+            heartbeat = msgspec.json.decode(body, type=Heartbeat)
+        except msgspec.DecodeError:  # another version's: it is not a peer that this one could judge
+            return
+        if heartbeat.session != self._session:
+            # A node's new session replaces its old one.
+            self._latest = {key: old for key, old in self._latest.items() if old.node != heartbeat.node}
+            self._latest[heartbeat.session] = heartbeat
+
+    def close(self) -> None:
+        """Release the transport; the next exchange opens another."""
+        connection, self._connection, self._channel = self._connection, None, None
+        close(connection)

@@ -26,7 +26,6 @@ from bank.config import Config
 from bank.desk import Committed, Desk
 from bank.entries import Entry
 from bank.errors import (
-    JournalFailed,
     LogUnavailable,
     NotReady,
     OutcomeUnknown,
@@ -144,13 +143,10 @@ class Runtime:
         """Run a thread's loop; its death stops writes, and is seen in the node's health."""
         try:
             run()
-        except JournalFailed as failed:
-            log.critical("journal failed", extra={"reason": str(failed)})
-            self._desk.fail(str(failed))
-            self._on_fatal()
         except StartRefused as refused:
             log.critical("node must not go on", extra={"reason": str(refused)})
             self._desk.fail(str(refused))
+            self._on_fatal()
         except Exception:
             log.critical("thread died", extra={"thread_name": name}, exc_info=True)
             position = self._desk.committed.position

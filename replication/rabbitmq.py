@@ -65,6 +65,7 @@ class Brokers:
                 yield connection
         except BaseException:
             close(connection)
+            self._turn()
             raise
 
     def _connect(self) -> pika.BlockingConnection:
@@ -74,8 +75,12 @@ class Brokers:
                 return pika.BlockingConnection(self._parameters[0])
             except (AMQPError, OSError) as error:
                 reasons.append(f"{self._parameters[0].host}:{self._parameters[0].port}: {error!r}")
-                self._parameters = self._parameters[1:] + self._parameters[:1]  # the next one first, from now on
+                self._turn()
         raise LogUnreachable(f"no broker answers ({'; '.join(reasons)})")
+
+    def _turn(self) -> None:
+        """Begin with the next broker from now on: one may answer and yet have no replica of the stream."""
+        self._parameters = self._parameters[1:] + self._parameters[:1]
 
 
 def _parameters(url: str, tls: Tls, node: str) -> pika.URLParameters:
@@ -100,7 +105,8 @@ def broker_errors() -> Iterator[None]:
     try:
         yield
     except ChannelClosedByBroker as error:
-        if error.reply_code == 406:  # exists, but of another kind
+        # 406 says too that a broker has no replica of the stream, which passes once a new leader is chosen.
+        if error.reply_code == 406 and "inequivalent" in error.reply_text:
             raise StartRefused(
                 f"The broker refuses: {error.reply_text}. Choose another exchange and stream."
             ) from error

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broker import Broker, BrokerCluster, is_installed
+from tests.support.broker import Broker, BrokerCluster
+from tools.local_broker import is_installed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,18 +7,11 @@ import subprocess
 from pathlib import Path
 
 from tests.support.cluster import eventually, free_port
+from tools.local_broker import PROGRAMS, pid_path, prepare
 
-__all__ = ["PROGRAMS", "Broker", "BrokerCluster", "is_installed"]
+__all__ = ["Broker", "BrokerCluster"]
 
-PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-"""Not those in /usr/sbin, which change the user."""
-COOKIE = "COOKIEOFPRIVATEBROKERS"
 START_S = 90.0
-
-
-def is_installed() -> bool:
-    """Tell whether Debian's RabbitMQ is here."""
-    return (PROGRAMS / "rabbitmq-server").exists()
 
 
 class Broker:
@@ -30,27 +23,7 @@ class Broker:
         self.port = free_port()
         self.node = f"{name}-{self.port}@localhost"
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
-        home = self.folder / "home"
-        home.mkdir(parents=True)
-        cookie = home / ".erlang.cookie"
-        cookie.write_text(COOKIE)
-        cookie.chmod(0o400)
-        (self.folder / "plugins").write_text("[].")
-        (self.folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = false\nloopback_users = none\n"
-            "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 2GB\n"
-            "cluster_partition_handling = pause_minority\n"
-        )
-        self._environment = {key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")} | {
-            "HOME": str(home),
-            "RABBITMQ_NODENAME": self.node,
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-        }
+        self._environment = prepare(self.folder, node=self.node, port=self.port, dist_port=free_port())
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Broker":
@@ -74,7 +47,7 @@ class Broker:
 
     @property
     def _pid_path(self) -> Path:
-        return self.folder / "mnesia" / f"{self.node}.pid"
+        return pid_path(self.folder, node=self.node)
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl on this broker; return what it printed."""

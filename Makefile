@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run status test check format lint types clean
+.PHONY: help run run-rabbitmq status test check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ help: ## List the targets
 
 run: $(VENV)/node ## Start three nodes here, at http://127.0.0.1:5000 to 5002; Ctrl-C stops them
 	@$(BIN)/python tools/run.py
+
+run-rabbitmq: $(VENV)/node ## The same on RabbitMQ, with a local broker if none answers at AMQP_URL
+	@$(BIN)/python -m tools.run_rabbitmq
 
 start-%: $(VENV)/node ## Start one node of `make run` again, by its port: make start-5001
 	@$(BIN)/python tools/run.py start $*
@@ -32,7 +35,7 @@ test: $(VENV)/dev ## Check everything: format, lint, types and every test
 	@$(BIN)/python tools/debian_packages.py
 	@$(MAKE) --no-print-directory lint types
 	$(PYTEST)
-	$(PYTEST) tests/integration --log rabbitmq
+	$(PYTEST) tests/integration/test_routes.py tests/integration/test_reads.py --log rabbitmq
 
 check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
 	@$(MAKE) --no-print-directory lint types

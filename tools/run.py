@@ -226,7 +226,7 @@ def greeting(urls: dict[str, str]) -> str:
     else:
         log = (
             f"embedded, one SQLite file in {folder}/, for nodes of one machine. RabbitMQ instead:\n"
-            "       AMQP_URL=amqp://guest:guest@127.0.0.1:5672/ DATA_DIR=dados-rabbitmq make run"
+            "       make run-rabbitmq"
         )
     last_port = last.rpartition(":")[2]
     return f"""

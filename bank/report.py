@@ -7,8 +7,8 @@ from bank.views import Health, LogView, NodeView
 __all__ = ["health", "log_view", "nodes"]
 
 
-def health(desk: Desk, replica: Replica, *, threads: dict[str, bool], abandoned: str | None) -> Health:
-    """Return whether the node lives and accepts writes, and if not, why. `abandoned` names a lock left locked."""
+def health(desk: Desk, replica: Replica, *, threads: dict[str, bool]) -> Health:
+    """Return whether the node lives and accepts writes, and if not, why."""
     with desk.mutex:
         state, refusal = desk.condition()
         silent_ms = monotonic_ms() - desk.log_heard_ms
@@ -21,13 +21,11 @@ def health(desk: Desk, replica: Replica, *, threads: dict[str, bool], abandoned:
             "sessao": desk.node.session,
         }
     reasons = [str(refusal)] if refusal else []
-    if abandoned:
-        reasons.append(f"A thread ended inside a lock: {abandoned}")
     if silent_ms > desk.config.log_silent_ms_max:
         reasons.append(f"Nothing was heard from the log for {silent_ms // 1000} s: what this node knows may be old.")
     # Who found the log lost has ended its applier on purpose: the node lives, and serves reads.
     is_complete = all(threads.values()) or bool(desk.troubles.log_lost)
-    is_alive = is_complete and not desk.troubles.failure and not abandoned
+    is_alive = is_complete and not desk.troubles.failure
     return Health(is_alive, is_alive and refusal is None, state, reasons, threads, details)
 
 

@@ -266,8 +266,10 @@ class Runtime:
 
     def health(self) -> Health:
         """Return whether the node lives and accepts writes, and if not, why."""
+        if (abandoned := self._slots.abandoned()) is not None:
+            self._desk.fail(f"Thread {abandoned} ended inside a lock of accounts, which nobody can enter any more.")
         threads = {name: thread.is_alive() for name, thread in self._threads.items()}
-        return report.health(self._desk, self._replica, threads=threads, abandoned=self._slots.abandoned())
+        return report.health(self._desk, self._replica, threads=threads)
 
     def log_view(self) -> LogView:
         """Return the log in use and its state."""

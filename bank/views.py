@@ -118,7 +118,7 @@ class LogView:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`alive`: every thread runs. `ready`: writes are accepted. `reasons` are Portuguese sentences, empty if ready."""
+    """`alive`: every thread runs. `ready`: writes are accepted. `reasons` are sentences for operators, in English."""
 
     alive: bool
     ready: bool

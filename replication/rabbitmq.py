@@ -133,6 +133,7 @@ class RabbitLog:
         self._exchange = exchange
         self._stream = stream
         self.identity = f"rabbitmq:{exchange}/{stream}"
+        self._properties = pika.BasicProperties("application/json", delivery_mode=2, app_id=brokers.node or None)
         self._connection: pika.BlockingConnection | None = None
         self._channel: Any = None
 
@@ -142,15 +143,8 @@ class RabbitLog:
             if self._connection is None:
                 self._open()
             with broker_errors():
-                self._channel.basic_publish(
-                    self._exchange,
-                    "",
-                    body,
-                    pika.BasicProperties(
-                        content_type="application/json", delivery_mode=2, app_id=self._brokers.node or None
-                    ),
-                    mandatory=True,  # a record that no stream takes is confirmed otherwise
-                )
+                # Mandatory: a record that no stream takes is confirmed otherwise.
+                self._channel.basic_publish(self._exchange, "", body, self._properties, mandatory=True)
         except BaseException:
             self.close()
             raise

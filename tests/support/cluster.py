@@ -91,11 +91,11 @@ class NodeProcess:
         self.process: subprocess.Popen[bytes] | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
 
-    def start(self, *, command: list[str] | None = None) -> "NodeProcess":
+    def start(self) -> "NodeProcess":
         """Start the process; does not wait until it is ready."""
         with self.output_path.open("ab") as output:
             self.process = subprocess.Popen(
-                command or [sys.executable, "api.py"], cwd=ROOT, env=self._environment, stdout=output, stderr=output
+                [sys.executable, "api.py"], cwd=ROOT, env=self._environment, stdout=output, stderr=output
             )
         return self
 

@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,12 +34,16 @@ status: $(VENV)/node ## Say which nodes of `make run` are up, and their process 
 test: $(VENV)/dev ## Check everything: format, lint, types and every test
 	@$(BIN)/python tools/debian_packages.py
 	@$(MAKE) --no-print-directory lint types
-	$(PYTEST)
+	$(PYTEST) -m "not cluster"
 	$(PYTEST) tests/integration/test_routes.py tests/integration/test_reads.py --log rabbitmq
+
+test-cluster: $(VENV)/dev ## Run the tests that need three RabbitMQ brokers
+	@$(BIN)/python tools/debian_packages.py
+	$(PYTEST) -m cluster tests
 
 check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
 	@$(MAKE) --no-print-directory lint types
-	$(PYTEST) -m "not slow" $(FAST_SUITES)
+	$(PYTEST) -m "not slow and not cluster" $(FAST_SUITES)
 
 lint: $(VENV)/dev
 	$(BIN)/python -m ruff format --check .

@@ -27,7 +27,7 @@ def _rabbit(broker: Broker | BrokerCluster) -> Open:
         "memoria",
         "embutido",
         pytest.param("broker", id="rabbitmq"),
-        pytest.param("broker_cluster", id="rabbitmq-3", marks=pytest.mark.slow),
+        pytest.param("broker_cluster", id="rabbitmq-3", marks=pytest.mark.cluster),
     ]
 )
 def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:

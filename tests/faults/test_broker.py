@@ -129,7 +129,7 @@ def test_an_exchange_of_another_kind_is_refused_with_a_sentence(broker: Broker, 
     assert "Choose another exchange and stream" in node.output()
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.timeout(240)
 def test_the_leader_of_a_cluster_killed_under_load_loses_nothing(
     over: Path, broker_cluster: BrokerCluster, monkeypatch: pytest.MonkeyPatch

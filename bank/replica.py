@@ -17,7 +17,7 @@ from bank.errors import LogLost, StartRefused
 from bank.ledger import Change, apply, genesis_operation
 from bank.operations import Genesis, accounts_of
 from bank.records import InvalidRecord, Record
-from bank.state import State, account_hash, state_digest
+from bank.state import State, account_hash
 
 __all__ = ["Delivery", "Replica"]
 
@@ -161,10 +161,6 @@ class Replica:
         if total % (1 << 128) != self.state.accounts_sum:
             return "the accounts in memory do not have the digest that was kept up record by record"
         return None
-
-    def digest(self) -> bytes:
-        """Return the state digest."""
-        return state_digest(self.state)
 
 
 def _is_genesis(record: Record) -> bool:

@@ -4,7 +4,8 @@ from bank.config import Config
 from replication.embedded import EmbeddedLog, EmbeddedPresence
 from replication.log import Log
 from replication.presence import Presence
-from replication.rabbitmq import Brokers, RabbitLog, RabbitPresence, Tls
+from replication.rabbitmq import Brokers, RabbitLog, Tls
+from replication.rabbitmq_presence import RabbitPresence
 
 __all__ = ["open_log"]
 

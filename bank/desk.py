@@ -21,6 +21,7 @@ from bank.records import Base
 from bank.state import State, state_digest
 from bank.views import Token
 from bank.waiting import Completion, Result
+from replication.log import Replicas
 from replication.presence import PeerTable
 
 __all__ = ["Committed", "Condition", "Desk", "clock_ms", "monotonic_ms", "resolve"]
@@ -107,6 +108,8 @@ class Desk:
         self.applying_since_ms: int | None = None
         self.reattach = threading.Event()
         """Set when the log is in doubt: the applier attaches anew."""
+        self.replicas: Replicas | None = None
+        """How many brokers hold the log, when last counted."""
         self.recheck = threading.Event()
         """Set when another node contradicts this one: the applier recomputes its digests."""
 

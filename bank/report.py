@@ -20,7 +20,12 @@ def health(desk: Desk, replica: Replica, *, threads: dict[str, bool]) -> Health:
             "contradicoes": replica.contradictions,
             "sessao": desk.node.session,
         }
+        replicas = desk.replicas
+        if replicas is not None:
+            details |= {"replicas_do_livro": replicas.held, "corretores": replicas.brokers}
     reasons = [str(refusal)] if refusal else []
+    if replicas is not None and replicas.held < replicas.brokers:
+        reasons.append(f"{replicas.held} of the {replicas.brokers} brokers hold the log: see docs/OPERATIONS.md.")
     if silent_ms > desk.config.log_silent_ms_max:
         reasons.append(f"Nothing was heard from the log for {silent_ms // 1000} s: what this node knows may be old.")
     # Who found the log lost has ended its applier on purpose: the node lives, and serves reads.
@@ -32,9 +37,10 @@ def health(desk: Desk, replica: Replica, *, threads: dict[str, bool]) -> Health:
 def log_view(desk: Desk, *, kind: str) -> LogView:
     """Return the log in use and its state."""
     with desk.mutex:
-        state, committed = desk.condition().state, desk.committed
+        state, committed, replicas = desk.condition().state, desk.committed, desk.replicas
     log_state = state if state in {"sem_livro", "livro_perdido", "iniciando"} else "conectado"
-    return LogView(kind, log_state, committed.log_id, committed.epoch)
+    held = replicas.held if replicas is not None else None
+    return LogView(kind, log_state, committed.log_id, committed.epoch, held)
 
 
 def nodes(desk: Desk) -> list[NodeView]:

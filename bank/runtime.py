@@ -6,6 +6,7 @@
 | applier   | journal writer, account state, log reader    | futures, the bakery locks            |
 | watchdog  | nothing; answers at deadlines, notices       | -                                    |
 | herald    | the presence transport                       | the desk's table of peers            |
+| surveyor  | nothing; counts the log's replicas           | -                                    |
 
 The way in is `submit` and `read_account`; the parts are built by `open_runtime`.
 """
@@ -42,7 +43,7 @@ from bank.replica import Replica
 from bank.state import Account
 from bank.views import AccountView, Answer, Books, Consistency, Health, LogView, NodeView, Statement, Token
 from bank.waiting import Result, Timeout
-from bank.watch import Herald, Watchdog
+from bank.watch import Herald, Surveyor, Watchdog
 from locks.accounts import AccountLocks
 from locks.bakery import ThreadSlots
 from replication.log import Log
@@ -104,11 +105,12 @@ class Runtime:
         publisher = Publisher(self._desk, livro)
         watchdog = Watchdog(self._desk, publisher, histories=self._histories)
         herald = Herald(self._desk, presence, self._replica)
-        parts: dict[str, Publisher | Applier | Watchdog | Herald] = {
+        parts: dict[str, Publisher | Applier | Watchdog | Herald | Surveyor] = {
             "publisher": publisher,
             "applier": Applier(self._desk, livro, journal, self._replica, self._locks),
             "watchdog": watchdog,
             "herald": herald,
+            "surveyor": Surveyor(self._desk, livro),
         }
         self._threads = {
             name: threading.Thread(target=partial(self._guard, name, part.run), name=name, daemon=True)

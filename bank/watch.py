@@ -1,7 +1,7 @@
-"""Two watching threads.
+"""Three watching threads.
 
-The watchdog answers requests at their deadlines and notices what is wrong; the herald exchanges heartbeats.
-Neither ever talks to the log: whoever does may hang for as long as the log does.
+The watchdog answers requests at their deadlines and notices what is wrong; the herald exchanges heartbeats. Neither
+ever talks to the log: whoever does may hang for as long as the log does. The surveyor may; nobody waits for it.
 """
 
 import logging
@@ -18,14 +18,16 @@ from bank.operations import Join
 from bank.publisher import Publisher
 from bank.records import VERSIONS
 from bank.replica import Replica
+from replication.log import Log
 from replication.presence import Heartbeat, Presence
 
-__all__ = ["Herald", "Watchdog"]
+__all__ = ["Herald", "Surveyor", "Watchdog"]
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.025
 TWIN_WAIT_MS = 10_000
+SURVEY_S = 30.0
 
 
 class Watchdog:
@@ -194,3 +196,23 @@ class Herald:
             lag_ms=lag_ms,
             clock_ms=clock_ms(),
         )
+
+
+class Surveyor:
+    """Counts now and then on how many brokers the log lies: one that is short of replicas looks well until it fails."""
+
+    def __init__(self, desk: Desk, livro: Log) -> None:
+        """Count the replicas of `livro` for `desk`."""
+        self._desk = desk
+        self._log = livro
+
+    def run(self) -> None:
+        """Count once the log was read to its end, and then every half minute, until the node stops."""
+        desk = self._desk
+        while not desk.stopping.is_set():
+            if desk.attached_once:
+                replicas = self._log.replicas()
+                if replicas != desk.replicas:
+                    log.info("replicas counted", extra={"held": replicas.held, "brokers": replicas.brokers})
+                desk.replicas = replicas
+            desk.pause(SURVEY_S if desk.replicas else 1.0)

@@ -15,7 +15,7 @@ import msgspec
 
 from bank.errors import LogLost, LogUnreachable, StartRefused
 from bank.sqlite import connect, transaction
-from replication.log import LAST, Stored
+from replication.log import LAST, Replicas, Stored
 from replication.presence import Heartbeat
 
 __all__ = ["EmbeddedLog", "EmbeddedPresence"]
@@ -89,6 +89,10 @@ class EmbeddedLog:
                 f"The log file {self._path} was deleted or replaced while the node ran. "
                 "Put the file back, or rebuild the log, then start the nodes again."
             )
+
+    def replicas(self) -> Replicas:
+        """Return that there is this one."""
+        return Replicas(held=1, brokers=1)
 
     def close(self) -> None:
         """Release the log."""

@@ -7,7 +7,7 @@ which runs against every log there is).
 
 from typing import NamedTuple, Protocol
 
-__all__ = ["FIRST", "LAST", "Log", "Reader", "Stored"]
+__all__ = ["FIRST", "LAST", "Log", "Reader", "Replicas", "Stored"]
 
 FIRST = 0
 """Read from the first record there is."""
@@ -20,6 +20,13 @@ class Stored(NamedTuple):
 
     offset: int
     body: bytes
+
+
+class Replicas(NamedTuple):
+    """How many of the places that should hold the log do hold it."""
+
+    held: int
+    brokers: int
 
 
 class Reader(Protocol):
@@ -57,6 +64,9 @@ class Log(Protocol):
 
     def tend(self) -> None:
         """Keep what `append` uses alive. Called by the same thread about once a second while nothing is appended."""
+
+    def replicas(self) -> Replicas:
+        """Count the copies of the log. May take seconds; called from a thread that may wait."""
 
     def close(self) -> None:
         """Release the log."""

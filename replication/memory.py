@@ -7,7 +7,7 @@ import threading
 from collections import deque
 
 from bank.errors import LogUnreachable
-from replication.log import LAST, Stored
+from replication.log import LAST, Replicas, Stored
 
 __all__ = ["Fault", "MemoryLog"]
 
@@ -63,6 +63,10 @@ class MemoryLog:
 
     def tend(self) -> None:
         """Nothing to do."""
+
+    def replicas(self) -> Replicas:
+        """Return that there is this one."""
+        return Replicas(held=1, brokers=1)
 
     def close(self) -> None:
         """Nothing to release."""

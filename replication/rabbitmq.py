@@ -1,6 +1,6 @@
 """The log over RabbitMQ: a durable fanout exchange bound to one durable stream. The only file that imports pika.
 
-Same contract as every log (`replication/log.py`); presence runs over a second fanout exchange. A confirm, a nack, a
+Same contract as every log (`replication/log.py`). A confirm, a nack, a
 return and a lost connection mean the same here: unknown yet. After any of them the connection is given up, for
 before RabbitMQ 4.0.1 a channel that went through trouble can confirm what is then lost (rabbitmq-server PR 12236);
 for the same reason the publishing channel publishes to this one exchange and to nothing else.
@@ -16,15 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-import msgspec
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from bank.errors import LogUnreachable, StartRefused
-from replication.log import FIRST, LAST, Stored
-from replication.presence import Heartbeat
+from replication.log import FIRST, LAST, Replicas, Stored
 
-__all__ = ["Brokers", "RabbitLog", "RabbitPresence", "Tls"]
+__all__ = ["Brokers", "RabbitLog", "Tls", "broker_errors", "close"]
 
 HEARTBEAT_S = 5
 """pika hung 20 s on a paused broker with its defaults, and 45 s through a disk alarm."""
@@ -77,6 +75,15 @@ class Brokers:
                 reasons.append(f"{self._parameters[0].host}:{self._parameters[0].port}: {error!r}")
                 self._turn()
         raise LogUnreachable(f"no broker answers ({'; '.join(reasons)})")
+
+    def each(self) -> Iterator[pika.BlockingConnection | None]:
+        """Yield a connection to each broker in turn, None for one that does not answer; close it afterwards."""
+        for parameters in tuple(self._parameters):
+            connection = None
+            with suppress(AMQPError, OSError):
+                connection = pika.BlockingConnection(parameters)
+            yield connection
+            close(connection)
 
     def _turn(self) -> None:
         """Begin with the next broker from now on: one may answer and yet have no replica of the stream."""
@@ -179,6 +186,20 @@ class RabbitLog:
             self._declare(connection)
             return RabbitReader(connection, self._stream, where)
 
+    def replicas(self) -> Replicas:
+        """Ask each broker to read the stream: one without a replica of its own refuses, and AMQP tells no other way."""
+        answers = [self._is_read_at(connection) for connection in self._brokers.each()]
+        return Replicas(held=sum(answers), brokers=len(answers))
+
+    def _is_read_at(self, connection: pika.BlockingConnection | None) -> bool:
+        try:
+            if connection is not None:
+                RabbitReader(connection, self._stream, "next")
+                return True
+        except (AMQPError, OSError):
+            return False
+        return False
+
     def close(self) -> None:
         """Give the publishing connection up; the next append opens another."""
         connection, self._connection, self._channel = self._connection, None, None
@@ -230,68 +251,3 @@ class RabbitReader:
     def close(self) -> None:
         """Close the connection, and not only the channel: pika would nack what was delivered, which streams forbid."""
         close(self._connection)
-
-
-class RabbitPresence:
-    """Heartbeats through a fanout exchange into a queue of each node's own."""
-
-    spans_machines = True
-
-    def __init__(self, brokers: Brokers, *, exchange: str) -> None:
-        """Connect to nothing yet."""
-        self._brokers = brokers
-        self._exchange = exchange
-        self._connection: pika.BlockingConnection | None = None
-        self._channel: Any = None
-        self._latest: dict[str, Heartbeat] = {}
-        self._session = ""
-
-    def exchange(self, mine: Heartbeat) -> list[Heartbeat]:
-        """Tell the others of this node; return the latest heartbeat of each other session that has not left."""
-        self._session = mine.session
-        self._send("pulso", msgspec.json.encode(mine))
-        return list(self._latest.values())
-
-    def leave(self) -> None:
-        """Tell the others that this node stops."""
-        if self._connection is not None:
-            self._send("saida", self._session.encode())
-
-    def _send(self, kind: str, body: bytes) -> None:
-        try:
-            if self._connection is None:
-                self._open()
-            with broker_errors():
-                self._channel.basic_publish(self._exchange, "", body, pika.BasicProperties(type=kind))
-                self._channel.connection.process_data_events(0)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self) -> None:
-        with self._brokers.connection() as connection:
-            channel = connection.channel()
-            channel.exchange_declare(self._exchange, "fanout", durable=True)
-            # A node that stands still must not fill the broker: of old heartbeats only the newest matter.
-            queue = channel.queue_declare("", exclusive=True, arguments={"x-max-length": 256}).method.queue
-            channel.queue_bind(queue, self._exchange)
-            channel.basic_consume(queue, self._receive, auto_ack=True)
-            self._connection, self._channel = connection, channel
-
-    def _receive(self, _channel: Any, _delivery: Any, properties: Any, body: bytes) -> None:
-        if properties.type == "saida":
-            self._latest.pop(body.decode(errors="replace"), None)
-            return
-        try:
-            heartbeat = msgspec.json.decode(body, type=Heartbeat)
-        except msgspec.DecodeError:  # another version's: it is not a peer that this one could judge
-            return
-        if heartbeat.session != self._session:
-            # A node's new session replaces its old one.
-            self._latest = {key: old for key, old in self._latest.items() if old.node != heartbeat.node}
-            self._latest[heartbeat.session] = heartbeat
-
-    def close(self) -> None:
-        """Release the transport; the next exchange opens another."""
-        connection, self._connection, self._channel = self._connection, None, None
-        close(connection)

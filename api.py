@@ -5,6 +5,7 @@ The way of a request from here: `bank/routes/accounts.py` -> `bank/runtime.py` -
 """
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -22,11 +23,12 @@ from bank.routes.cluster import cluster
 from bank.routes.document import BankAPI
 from bank.routes.door import BankRequest
 from bank.routes.models import refuse_invalid
+from bank.routes.office import office
 from bank.routes.other_servers import AddressConverter, other_servers
 from bank.routes.pages import pages
 from bank.routes.server import listen
 from bank.routes.transfers import transfers
-from bank.runtime import Runtime, open_runtime
+from bank.runtime import Ending, Runtime, open_runtime
 
 __all__ = ["create_app", "main"]
 
@@ -46,7 +48,7 @@ def create_app(bank: Runtime) -> Flask:
     app.extensions["banco_lugares"] = threading.BoundedSemaphore(max(1, bank.config.threads // 4))
     problems.register(app)
     answers.register(app)
-    for blueprint in (accounts, transfers, other_servers, cluster):
+    for blueprint in (accounts, transfers, other_servers, cluster, office):
         app.register_api(blueprint)
     app.register_blueprint(pages)
     app.register_blueprint(Swagger.register(doc_url="/openapi.json"), url_prefix="/docs")
@@ -60,7 +62,8 @@ class _Serving:
     def __init__(self, config: Config) -> None:
         self._ended = threading.Event()
         self.status = 0
-        self._bank = open_runtime(config, on_fatal=self._fail)
+        self.begins_anew = False
+        self._bank = open_runtime(config, on_end=self._end)
         self._server = listen(create_app(self._bank), config)
 
     def run(self) -> int:
@@ -79,7 +82,8 @@ class _Serving:
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._ended.set()
 
-    def _fail(self) -> None:
+    def _end(self, ending: Ending) -> None:
+        self.begins_anew = ending is Ending.BEGIN_ANEW
         self.status = 1
         self._ended.set()
 
@@ -92,10 +96,15 @@ def main() -> int:
     try:
         config = Config.from_environment()
         _log_to_stderr(config)
-        return _Serving(config).run()
+        serving = _Serving(config)
     except StartRefused as refused:
         print(f"The node does not start: {refused}", file=sys.stderr)
         return 1
+    status = serving.run()
+    if serving.begins_anew:
+        # A new life in the same process: whatever a thread still held of the old journal is gone.
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is what is wanted
+    return status
 
 
 def _log_to_stderr(config: Config) -> None:

@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 from bank import records
 from bank.desk import Committed, Desk, monotonic_ms, resolve
-from bank.errors import LogLost, LogUnreachable
+from bank.errors import LogLost, LogReopened, LogUnreachable
+from bank.joining import Joiner
 from bank.journal import AppliedRecord, Journal
 from bank.records import InvalidRecord, Record
 from bank.replica import Delivery, Replica
 from bank.views import AccountView, Token
 from bank.waiting import Completion, Read
 from locks.accounts import AccountLocks
-from replication.log import LAST, Log, Reader, Stored
+from replication.log import FIRST, LAST, Log, Reader, Stored
 
 __all__ = ["Applier"]
 
@@ -41,23 +42,32 @@ class _Done(NamedTuple):
 class Applier:
     """Owns the journal's writer and the state in memory."""
 
-    def __init__(self, desk: Desk, livro: Log, journal: Journal, replica: Replica, locks: AccountLocks) -> None:
+    def __init__(
+        self, desk: Desk, livro: Log, journal: Journal, replica: Replica, locks: AccountLocks, joiner: Joiner
+    ) -> None:
         """Follow the log for `desk`."""
+        self._joiner = joiner
         self._desk = desk
         self._log = livro
         self._journal = journal
         self._replica = replica
         self._locks = locks
-        self._heard_written: dict[str, int] = journal.heard()
+        self._heard_written = journal.heard()
 
     def run(self) -> None:
         """Attach, follow, and attach again after trouble, until the node stops or must not go on.
 
-        Raises JournalFailed, StartRefused or a bug's exception: whatever is raised stops the node's writes.
+        Raises JournalReplaced if it must begin anew with a peer's journal; JournalFailed, StartRefused or a bug's
+        exception, each of which stops the node's writes.
         """
         back_off_s = 0.1
+        is_lost = False
+        self._joiner.join_late()
         while not self._desk.stopping.is_set():
             try:
+                if is_lost:
+                    self._await_reopening()
+                    is_lost = False
                 with closing(self._attach()) as reader:
                     self._desk.log_is_up()
                     back_off_s = 0.1
@@ -69,7 +79,9 @@ class Applier:
                 back_off_s = min(2.0, back_off_s * 2)
             except LogLost as lost:
                 self._desk.lose_log(str(lost))
-                return
+                is_lost = True
+            except LogReopened as reopened:
+                self._joiner.take_journal(str(reopened), reopened.epoch)
 
     def _attach(self) -> Reader:
         """Return a reader that begins at the last record applied, once the log's end proved to be behind it."""
@@ -98,11 +110,39 @@ class Applier:
                         return offset
         raise LogUnreachable("a marker of this node's own did not come back through the log")
 
+    def _await_reopening(self) -> None:
+        """Read what is left of the log, and what comes, until a record says from where it goes on.
+
+        Raises LogReopened if that is not where this node is.
+        """
+        desk = self._desk
+        desk.reattach.clear()
+        self._log.renew()
+        with closing(self._log.read_from(FIRST)) as reader:
+            desk.begin_attach()
+            while not desk.stopping.is_set():
+                self._check_doubt()
+                for stored in reader.poll(POLL_S):
+                    with suppress(InvalidRecord):
+                        record = records.decode(stored.body)
+                        if self._replica.reopens(record):
+                            self._replica.resume_before(stored.offset)
+                            self._take([stored])
+                            return
+                        if record.session == desk.node.session:
+                            nothing = Delivery(stored.offset, record, None)
+                            self._let_out([_Done(nothing, self._replica.state.position, [])])
+
+    def _check_doubt(self) -> None:
+        if self._desk.reattach.is_set():
+            raise LogUnreachable("what this node published did not come back through the log")
+        if self._desk.rejoin.is_set():
+            raise LogReopened("An operator sends this node to its peers.", self._replica.state.epoch)
+
     def _follow(self, reader: Reader) -> None:
         desk = self._desk
         while not desk.stopping.is_set():
-            if desk.reattach.is_set():
-                raise LogUnreachable("what this node published did not come back through the log")
+            self._check_doubt()
             if batch := reader.poll(POLL_S):
                 self._take(batch)
             elif self._heard_written != desk.attachment.highest_heard:
@@ -164,7 +204,7 @@ class Applier:
                 for read, view in answers:
                     completions += [Completion(waiter, view) for waiter in node.close_reads([read])]
                 if record.session == node.session:
-                    desk.returned(record.seq, position)
+                    desk.returned(record.seq, (committed.epoch, position))
             self._replica.live = desk.attachment.at_end
             desk.progress.notify_all()
             desk.work.notify()

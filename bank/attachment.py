@@ -11,14 +11,17 @@ from collections.abc import Collection
 
 from bank.errors import LogLost
 
-__all__ = ["Attachment"]
+__all__ = ["Attachment", "Place"]
+
+Place = tuple[int, int]
+"""Epoch and position: a later epoch is further on, whatever its positions."""
 
 
 class Attachment:
     """The steps of attaching to a log, and the checks that go on while attached."""
 
-    def __init__(self, *, node: str, silent_ms_max: int, remembered: dict[str, int]) -> None:
-        """`remembered` is the highest position ever heard from each node, from the journal."""
+    def __init__(self, *, node: str, silent_ms_max: int, remembered: dict[str, Place]) -> None:
+        """`remembered` is the highest place ever heard from each node, from the journal."""
         self._node = node
         self._silent_ms_max = silent_ms_max
         self.highest_heard = dict(remembered)
@@ -26,9 +29,9 @@ class Attachment:
         self._marker_seq = 0
         self._returned = False
         self._heard_since: set[str] = set()
-        self._claims: dict[str, tuple[int, int]] = {}
-        """Of a node ahead of this one: the position, and the record of one's own that will prove or refute it."""
-        self._past_end: dict[str, int] = {}
+        self._claims: dict[str, tuple[Place, int]] = {}
+        """Of a node ahead of this one: its place, and the record of one's own that will prove or refute it."""
+        self._past_end: dict[str, Place] = {}
 
     def begin(self, *, now_ms: int, marker_seq: int) -> None:
         """Attach anew: the marker is this node's record `marker_seq` or a later one."""
@@ -37,9 +40,7 @@ class Attachment:
         self._returned = False
         self._heard_since.clear()
         self._past_end.clear()
-        self._claims = {
-            name: (position, marker_seq) for name, position in self.highest_heard.items() if name != self._node
-        }
+        self._claims = {name: (place, marker_seq) for name, place in self.highest_heard.items() if name != self._node}
 
     def end_heard(self, offset: int, last_offset: int) -> None:
         """Take in where the marker came back. Raises LogLost if this node had applied what stood there or later."""
@@ -49,27 +50,27 @@ class Attachment:
                 "or cut. Nothing was overwritten; give the log back, or rebuild it."
             )
 
-    def heard(self, node: str, position: int, *, own_position: int, next_seq: int) -> bool:
+    def heard(self, node: str, place: Place, *, own_place: Place, next_seq: int) -> bool:
         """Take in a heartbeat. Returns True if a record must be published to find out whether the log lost it."""
         self._heard_since.add(node)
-        if position > self.highest_heard.get(node, 0):
-            self.highest_heard[node] = position
-        if position <= own_position or node in self._claims:
+        if place > self.highest_heard.get(node, (0, 0)):
+            self.highest_heard[node] = place
+        if place <= own_place or node in self._claims:
             return False
-        self._claims[node] = (position, next_seq)
+        self._claims[node] = (place, next_seq)
         return True
 
-    def returned(self, seq: int, position: int) -> None:
-        """Take in that this node's record `seq` came back in log order, when the node was at `position`."""
+    def returned(self, seq: int, place: Place) -> None:
+        """Take in that this node's record `seq` came back in log order, when the node was at `place`."""
         self._returned = self._returned or seq >= self._marker_seq
         for name, (reached, proof_seq) in list(self._claims.items()):
             if seq >= proof_seq:
                 del self._claims[name]
-                if position < reached:
+                if place < reached:
                     self._past_end[name] = reached
 
-    def past_end(self, members: Collection[str]) -> dict[str, int]:
-        """Return the members that have reached a position which the log has lost since, with that position.
+    def past_end(self, members: Collection[str]) -> dict[str, Place]:
+        """Return the members that have reached a place which the log has lost since, with that place.
 
         Before a log has members, any node counts: whoever has a history did not get it from this log.
         """

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from bank.operations import NODE_NAME
 
 __all__ = ["Config"]
 
+CLUSTER_KEY = r"^([!-~]{16,200})?\Z"
 AMQP_NAME = r"^[A-Za-z][A-Za-z0-9._-]{0,199}\Z"
 
 
@@ -36,6 +37,8 @@ class Config:
     amqp_ca: str = ""
     amqp_certificate: str = ""
     amqp_key: str = ""
+    cluster_key: str = field(default="", repr=False)
+    """What nodes and operators show one another; empty: not asked for."""
     servers_allowed: tuple[str, ...] = ()
     """Other banks, outside this log, that this node may ask on behalf of a customer."""
     allow_anonymous: bool = False
@@ -73,6 +76,8 @@ class Config:
                 f"HOST {self.host} can be reached by others, and this bank asks nobody who they are: "
                 "listen on 127.0.0.1, or set ALLOW_ANONYMOUS=1 if that is what you want."
             )
+        if not re.search(CLUSTER_KEY, self.cluster_key):
+            raise StartRefused("CLUSTER_KEY must be 16-200 printable ASCII characters without spaces, or not be set.")
         self._check_urls()
 
     def _check_urls(self) -> None:
@@ -98,7 +103,7 @@ class Config:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Config":
-        """Read PORT, HOST, NODE_NAME, DATA_DIR, PUBLIC_URL, SERVERS_ALLOWED, ALLOW_ANONYMOUS, THREADS and AMQP_*.
+        """Read PORT, HOST, NODE_NAME, DATA_DIR, PUBLIC_URL, SERVERS_ALLOWED, ALLOW_ANONYMOUS, THREADS and the rest.
 
         Raises StartRefused, with a sentence, for a value that cannot be meant.
         """
@@ -115,6 +120,7 @@ class Config:
             amqp_ca=environ.get("AMQP_CA", ""),
             amqp_certificate=environ.get("AMQP_CERT", ""),
             amqp_key=environ.get("AMQP_KEY", ""),
+            cluster_key=environ.get("CLUSTER_KEY", ""),
             servers_allowed=_urls(environ, "SERVERS_ALLOWED"),
             allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
             threads=_whole_number(environ, "THREADS", 32),

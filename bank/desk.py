@@ -7,12 +7,13 @@ Nobody does I/O or waits for a future while holding it. Futures are resolved aft
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bank.attachment import Attachment
+from bank.attachment import Attachment, Place
 from bank.config import Config
 from bank.errors import BankError, Diverged, LogUnavailable, NotAccepted, NotReady, OutcomeUnknown
 from bank.node import Node
@@ -20,7 +21,7 @@ from bank.operations import Operation
 from bank.records import Base
 from bank.state import State, state_digest
 from bank.views import Token
-from bank.waiting import Completion, Result
+from bank.waiting import Completion, Head, Result
 from replication.log import Replicas
 from replication.presence import PeerTable
 
@@ -45,16 +46,24 @@ class Committed(NamedTuple):
 
     log_id: str
     epoch: int
+    version: int
     position: int
     chain: bytes
     digest: bytes
-    members: tuple[str, ...]
+    members: Mapping[str, tuple[int, ...]]
+    """With the record versions that each can do."""
 
     @classmethod
     def of(cls, state: State) -> "Committed":
         """Take it from a state that was just committed or loaded."""
         digest = state_digest(state)
-        return cls(state.log_id, state.epoch, state.position, state.chain, digest, tuple(state.members))
+        log = (state.log_id, state.epoch, state.version)
+        return cls(*log, state.position, state.chain, digest, dict(state.members))
+
+    @property
+    def place(self) -> Place:
+        """Epoch and position."""
+        return self.epoch, self.position
 
     @property
     def token(self) -> Token:
@@ -75,6 +84,7 @@ class Troubles:
 
     failure: str = ""
     diverged: str = ""
+    joining: str = ""
     log_lost: str = ""
     log_down: str = ""
     lagging: bool = False
@@ -84,7 +94,7 @@ class Troubles:
 class Desk:
     """Shared by the threads of one node."""
 
-    def __init__(self, config: Config, *, session: str, committed: Committed, heard: dict[str, int]) -> None:
+    def __init__(self, config: Config, *, session: str, committed: Committed, heard: dict[str, Place]) -> None:
         """Begin detached, with what the journal had."""
         self.config = config
         self.mutex = threading.Lock()
@@ -104,12 +114,16 @@ class Desk:
         self._listen_until_ms = 0
         self.log_heard_ms = monotonic_ms()
         """When the log last brought anything."""
-        self._behind: tuple[int, int] | None = None
+        self._behind: tuple[Place, int] | None = None
         self.applying_since_ms: int | None = None
         self.reattach = threading.Event()
         """Set when the log is in doubt: the applier attaches anew."""
+        self.obstacle = ""
+        """Why this node does not reopen a lost log by itself. A sentence for operators."""
         self.replicas: Replicas | None = None
         """How many brokers hold the log, when last counted."""
+        self.rejoin = threading.Event()
+        """Set when an operator sends this node, which has lost the log, to its peers for a journal."""
         self.recheck = threading.Event()
         """Set when another node contradicts this one: the applier recomputes its digests."""
 
@@ -117,30 +131,36 @@ class Desk:
 
     def condition(self) -> Condition:
         """Return what the node is like now; the gravest trouble counts. Called under the mutex."""
-        troubles = self.troubles
-        if self.stopping.is_set():
-            return Condition("parando", NotReady("The node is stopping."))
-        if troubles.failure:
-            return Condition("falha", NotReady(troubles.failure))
-        if troubles.diverged:
-            return Condition("divergente", Diverged(troubles.diverged))
-        if troubles.log_lost:
-            return Condition("livro_perdido", LogUnavailable(troubles.log_lost))
-        if troubles.log_down:
-            return Condition("sem_livro", LogUnavailable(troubles.log_down))
-        if past := self.attachment.past_end(self.committed.members):
-            return Condition("livro_perdido", LogUnavailable(f"The log lost what these members have: {past}."))
-        if not self.may_publish() or self.config.node_name not in self.committed.members:
-            return Condition("iniciando", NotReady("The node is attaching to the log."))
-        if troubles.lagging:
-            return Condition("atrasado", NotReady("The node lags behind the log."))
-        if troubles.clock_off:
-            return Condition("relogio", NotReady("The clock of this node is far from the others'."))
+        troubles, may_write = self.troubles, self.may_publish() and self.config.node_name in self.committed.members
+        gravest_first: tuple[tuple[str, type[NotAccepted], str], ...] = (
+            ("parando", NotReady, "The node is stopping." if self.stopping.is_set() else ""),
+            ("falha", NotReady, troubles.failure),
+            ("divergente", Diverged, troubles.diverged),
+            ("entrando", NotReady, troubles.joining),
+            ("livro_perdido", LogUnavailable, troubles.log_lost),
+            ("sem_livro", LogUnavailable, troubles.log_down),
+            ("livro_perdido", LogUnavailable, self._lost_to_others()),
+            ("iniciando", NotReady, "" if may_write else "The node is attaching to the log."),
+            ("atrasado", NotReady, "The node lags behind the log." if troubles.lagging else ""),
+            ("relogio", NotReady, "The clock of this node is far from the others'." if troubles.clock_off else ""),
+        )
+        for state, error, sentence in gravest_first:
+            if sentence:
+                return Condition(state, error(sentence))
         return Condition("pronto", None)
+
+    def _lost_to_others(self) -> str:
+        past = self.attachment.past_end(self.committed.members)
+        ahead = ", ".join(f"{name} at position {position}" for name, (_, position) in sorted(past.items()))
+        return f"The log lost what these members have: {ahead}." if ahead else ""
+
+    def is_stopped(self) -> bool:
+        """Tell whether the log is lost, and what is left of it was read to its end. Called under the mutex."""
+        return self.condition().state == "livro_perdido" and self.attachment.at_end
 
     def may_publish(self) -> bool:
         """Tell whether operations may go into the log. Called under the mutex."""
-        if self.troubles.log_lost or self.troubles.diverged or not self.committed.log_id:
+        if self.troubles.log_lost or self.troubles.joining or self.troubles.diverged or not self.committed.log_id:
             return False
         if monotonic_ms() < self._listen_until_ms:
             return False
@@ -155,17 +175,18 @@ class Desk:
         if not self.was_ready:
             self._listen_until_ms = monotonic_ms() + self.config.peer_silent_ms_max
 
-    def base(self) -> Base:
-        """Return what the next record says that this node has applied. Called under the mutex."""
+    def head(self) -> Head:
+        """Return what the next record says of the log and of this node. Called under the mutex."""
         committed = self.committed
-        return Base(committed.position, committed.chain.hex() if committed.position else "")
+        base = Base(committed.position, committed.chain.hex() if committed.position else "")
+        return Head(committed.version, committed.log_id, committed.epoch, base)
 
-    def behind_ms(self, now_ms: int, heard_position: int = 0) -> int:
-        """Return for how long a position that a peer announced was not reached; 0 if none is. Under the mutex."""
-        if self._behind is not None and self.committed.position >= self._behind[0]:
+    def behind_ms(self, now_ms: int, heard: Place = (0, 0)) -> int:
+        """Return for how long a place that a peer announced was not reached; 0 if none is. Under the mutex."""
+        if self._behind is not None and self.committed.place >= self._behind[0]:
             self._behind = None
-        if self._behind is None and heard_position > self.committed.position:
-            self._behind = (heard_position, now_ms)
+        if self._behind is None and heard > self.committed.place:
+            self._behind = (heard, now_ms)
         return now_ms - self._behind[1] if self._behind else 0
 
     def begin_attach(self) -> int:
@@ -176,31 +197,38 @@ class Desk:
             self.work.notify()
         return marker_seq
 
-    def hear(self, node: str, position: int) -> None:
+    def hear(self, node: str, place: Place) -> None:
         """Take in how far another node is: if ahead, a record will tell whether the log lost that. Under the mutex."""
-        own_position, next_seq = self.committed.position, self.node.next_seq
-        if self.attachment.heard(node, position, own_position=own_position, next_seq=next_seq):
+        own_place, next_seq = self.committed.place, self.node.next_seq
+        if self.attachment.heard(node, place, own_place=own_place, next_seq=next_seq):
             self.node.want_record()
             self.work.notify()
 
-    def returned(self, seq: int, position: int) -> None:
+    def returned(self, seq: int, place: Place) -> None:
         """Take in that a record of this node's own came back. Called under the mutex."""
-        self.attachment.returned(seq, position)
+        self.attachment.returned(seq, place)
         self.attached_once = self.attached_once or self.attachment.at_end
 
     def log_is_up(self) -> None:
-        """The log answers again."""
+        """The log answers, and it is the one that this node knows."""
         self._set_trouble("log_down", "")
+        self._set_trouble("log_lost", "")
 
     def log_is_down(self, sentence: str) -> None:
         """The log does not answer: reads are marked at once, writes refused at once."""
         self._set_trouble("log_down", sentence)
 
     def lose_log(self, sentence: str) -> None:
-        """The log is another one, or was cut: nothing more is accepted until an operator acts; nobody need wait."""
-        log.error("log lost", extra={"reason": sentence, "position": self.committed.position})
+        """The log is another one, or was cut: nothing more is accepted until it is rebuilt; nobody need wait."""
+        if sentence != self.troubles.log_lost:
+            log.error("log lost", extra={"reason": sentence, "position": self.committed.position})
         self._set_trouble("log_lost", sentence)
         self._give_up_all()
+
+    def join(self, sentence: str) -> None:
+        """The node takes a copy of a peer's journal; the sentence says how far it is."""
+        log.info("joining", extra={"reason": sentence})
+        self._set_trouble("joining", sentence)
 
     def diverge(self, sentence: str) -> None:
         """The node contradicts the others: it stays up and serves nothing."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bank.operations import (
+    Activate,
     Applied,
     Deposit,
     Genesis,
@@ -20,8 +21,10 @@ from bank.operations import (
     Outcome,
     Reason,
     Rejected,
+    Reopen,
     Retire,
     Transfer,
+    Uphold,
     Withdraw,
 )
 
@@ -113,7 +116,7 @@ def _content(operation: Operation) -> Row:
             return ("transferencia", operation.account_id, operation.counterpart_id, operation.amount_cents, None)
         case Open():
             return ("abertura", operation.account_id, None, operation.balance_cents, _details(operation))
-        case Genesis() | Join() | Retire():
+        case Genesis() | Join() | Retire() | Activate() | Reopen() | Uphold():
             return (operation.__struct_config__.tag, None, None, None, _details(operation))
 
 

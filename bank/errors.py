@@ -9,6 +9,8 @@ BankError
 │   ├── PositionNotReached  the position asked for did not come in time       503
 │   └── PositionAbandoned   the position asked for is of another history      409
 ├── LogUnreachable        what a log raises; whether it stored the record is open
+├── LogReopened           the log goes on from where this node is not
+├── JournalReplaced       another journal stands ready: the node must begin anew
 ├── OutcomeUnknown        it may have been applied; ask again with the same id  504
 └── StartRefused          the node must not start or go on; says what to do   exit status 1
     ├── JournalFailed     the journal cannot be read or written
@@ -19,7 +21,9 @@ __all__ = [
     "BankError",
     "Diverged",
     "JournalFailed",
+    "JournalReplaced",
     "LogLost",
+    "LogReopened",
     "LogUnavailable",
     "LogUnreachable",
     "NotAccepted",
@@ -70,6 +74,22 @@ class PositionAbandoned(NotAccepted):
 
 class LogUnreachable(BankError):  # noqa: N818
     """The log did not answer. After an `append` it stays open whether the record was stored."""
+
+
+class LogReopened(BankError):  # noqa: N818
+    """The log goes on from a place of the history where this node is not: it needs a copy of a peer's journal.
+
+    `epoch`: that copy must be of this one or a later one.
+    """
+
+    def __init__(self, sentence: str, epoch: int) -> None:
+        """Say why."""
+        super().__init__(sentence)
+        self.epoch = epoch
+
+
+class JournalReplaced(BankError):  # noqa: N818
+    """A copy of a peer's journal lies in this node's folder, checked: the node takes it over when it begins anew."""
 
 
 class OutcomeUnknown(BankError):  # noqa: N818

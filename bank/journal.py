@@ -16,9 +16,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from bank.attachment import Place
 from bank.entries import COLUMNS, Entry, from_row, pack_id, to_row
 from bank.errors import JournalFailed, StartRefused
 from bank.journal_check import RecordRow, history_problem, load_state, record_at, state_problem
+from bank.journal_copy import FILE_NAME, set_in_place
 from bank.ledger import Change
 from bank.records import Record
 from bank.sqlite import connect, transaction
@@ -26,8 +28,7 @@ from bank.state import Account, State, check_books
 
 __all__ = ["FILE_NAME", "AppliedRecord", "Journal", "has_history", "select_entries"]
 
-FILE_NAME = "diario.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = f"""
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -49,9 +50,12 @@ CREATE TABLE accounts (
     ordinal INTEGER PRIMARY KEY, account_id TEXT NOT NULL UNIQUE, balance_cents INTEGER NOT NULL,
     limit_cents INTEGER NOT NULL, version INTEGER NOT NULL, last_entry INTEGER NOT NULL, bank TEXT NOT NULL,
     holder TEXT);
-CREATE TABLE heard (node TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE heard (
+    node TEXT PRIMARY KEY, position INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+_UPGRADES = {1: "ALTER TABLE heard ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1"}
+"""What makes the next schema of an older one."""
 
 _REPAIR = "Keep the folder aside and start with an empty one: the node takes the bank from the log again."
 
@@ -77,6 +81,7 @@ class Journal:
             self._lock = _own(folder)
             undo.callback(os.close, self._lock)
             with self._disk():
+                set_in_place(folder)
                 self._db = connect(self.path)
                 undo.callback(self._db.close)
                 self._prepare()
@@ -99,6 +104,10 @@ class Journal:
             with transaction(self._db):
                 for statement in _SCHEMA.strip().split(";\n"):
                     self._db.execute(statement)
+        while upgrade := _UPGRADES.get(found := self._db.execute("PRAGMA user_version").fetchone()[0]):
+            with transaction(self._db):
+                self._db.execute(upgrade)
+                self._db.execute(f"PRAGMA user_version = {found + 1}")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise StartRefused(
@@ -151,10 +160,10 @@ class Journal:
                 found[entry.operation.id] = entry
         return found
 
-    def commit(self, applied: Sequence[AppliedRecord], state: State, heard: Mapping[str, int]) -> None:
+    def commit(self, applied: Sequence[AppliedRecord], state: State, heard: Mapping[str, Place]) -> None:
         """Write all that was applied together, in one transaction, and return when it is on the disk.
 
-        `state` is the state after the last of them; `heard` the highest position ever heard from each member.
+        `state` is the state after the last of them; `heard` the furthest place ever heard from each member.
         Raises JournalFailed; the caller must not go on then, for memory has moved and the disk has not.
         """
         check_books(state)
@@ -165,12 +174,16 @@ class Journal:
             self._db.executemany(_PUT_ACCOUNT, (_account_row(name, state.accounts[name]) for name in touched))
             if applied:
                 self._db.execute(_PUT_STATE, _state_row(state))
-            self._db.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?)", heard.items())
+            self._db.executemany(
+                "INSERT OR REPLACE INTO heard (node, epoch, position) VALUES (?, ?, ?)",
+                ((node, *place) for node, place in heard.items()),
+            )
 
-    def heard(self) -> dict[str, int]:
-        """Return the highest position ever heard from each member."""
+    def heard(self) -> dict[str, Place]:
+        """Return the furthest place ever heard from each member."""
         with self._disk():
-            return dict(self._db.execute("SELECT node, position FROM heard"))
+            rows = self._db.execute("SELECT node, epoch, position FROM heard")
+            return {node: (epoch, position) for node, epoch, position in rows}
 
     def close(self) -> None:
         """Give the journal up. May be called twice."""

@@ -15,6 +15,7 @@ from bank import digests
 from bank.entries import Entry, to_row
 from bank.money import MAX_CENTS
 from bank.operations import (
+    Activate,
     Applied,
     Deposit,
     Genesis,
@@ -24,8 +25,10 @@ from bank.operations import (
     Outcome,
     Reason,
     Rejected,
+    Reopen,
     Retire,
     Transfer,
+    Uphold,
     Withdraw,
     accounts_of,
 )
@@ -59,10 +62,12 @@ def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, En
     """Apply all operations of a valid record of this log, which has at least one; return what changed.
 
     `body` is the record as the log holds it; `remembered` has the entries of those ids of this record that the
-    history knows already.
+    history knows already. A record of a later epoch is its `reabertura`, at the place that it names.
     """
     assert record.operations, "a record without operations is not applied"
     assert record.log_id == state.log_id or not state.log_id, "a record of another log"
+    assert record.epoch >= state.epoch, "a record of an epoch that is over"
+    state.epoch = record.epoch
     state.position += 1
     state.instant_ms = max(state.instant_ms, record.instant_ms)
     concerned = dict.fromkeys(name for operation in record.operations for name in accounts_of(operation))
@@ -94,23 +99,24 @@ def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, En
 
 def apply_one(state: State, operation: Operation, bank: str, known: dict[str, Entry]) -> Entry:
     """Execute one operation, or repeat what its id got before. A new entry is added to `known`."""
+    asked = operation.original if isinstance(operation, Uphold) else operation
     if (first := known.get(operation.id)) is not None:
-        if first.operation == operation:
+        if first.operation == asked:
             return first
         reused = Rejected(Reason.ID_REUSED)
-        return Entry(0, state.position, state.instant_ms, bank, operation, reused)
+        return Entry(0, state.position, state.instant_ms, bank, asked, reused)
     number = state.entries + 1
     previous = [account.last_entry if (account := state.accounts.get(name)) else 0 for name in accounts_of(operation)]
     outcome = _execute(state, operation, bank, number)
     if isinstance(outcome, Rejected):
         previous = []  # a refusal moves no account and stands in no statement
     state.entries = number
-    entry = Entry(number, state.position, state.instant_ms, bank, operation, outcome, *previous)
+    entry = Entry(number, state.position, state.instant_ms, bank, asked, outcome, *previous)
     known[operation.id] = entry
     return entry
 
 
-def _execute(state: State, operation: Operation, bank: str, number: int) -> Outcome:
+def _execute(state: State, operation: Operation, bank: str, number: int) -> Outcome:  # noqa: C901 - a table
     match operation:
         case Deposit():
             return _deposit(state, operation, number)
@@ -126,6 +132,12 @@ def _execute(state: State, operation: Operation, bank: str, number: int) -> Outc
             return _join(state, operation)
         case Retire():
             return _retire(state, operation)
+        case Activate():
+            return _activate(state, operation)
+        case Reopen():
+            return _reopen(state, operation)
+        case Uphold():
+            return Rejected(operation.reason)
 
 
 def _open(state: State, operation: Open, bank: str, number: int) -> Outcome:
@@ -226,6 +238,20 @@ def _retire(state: State, operation: Retire) -> Outcome:
         return Rejected(Reason.MEMBER_NOT_FOUND)
     del state.members[operation.node]
     return Applied()
+
+
+def _activate(state: State, operation: Activate) -> Outcome:
+    if not all(operation.version in versions for versions in state.members.values()):
+        return Rejected(Reason.VERSION_NOT_SUPPORTED)
+    # Every refusal is above this line.
+    state.version = operation.version
+    return Applied()
+
+
+def _reopen(state: State, operation: Reopen) -> Outcome:
+    """Judge what has happened already: the epoch is the record's."""
+    is_this_one = (operation.epoch, operation.position) == (state.epoch, state.position - 1)
+    return Applied() if is_this_one else Rejected(Reason.LOG_EXISTS)
 
 
 def _hashes(state: State, names: Mapping[str, None]) -> dict[str, int]:

@@ -17,10 +17,10 @@ from msgspec import Raw
 from bank import records
 from bank.entries import Entry
 from bank.errors import NotAccepted, OutcomeUnknown, Overloaded
-from bank.operations import Genesis, Operation
-from bank.records import Base, PackedRecord, Record
+from bank.operations import Genesis, Operation, Reopen
+from bank.records import PackedRecord, Record
 from bank.views import Answer
-from bank.waiting import Completion, Flight, Packed, Pending, Read, Timeout, Waiter
+from bank.waiting import Completion, Flight, Head, Packed, Pending, Read, Timeout, Waiter
 
 __all__ = ["Node"]
 
@@ -101,22 +101,23 @@ class Node:
         """Tell whether `pack` would return a record."""
         return bool(self._record_wanted or self._reads or (operations_allowed and self._queued))
 
-    def pack(
-        self, *, now_ms: int, instant_ms: int, log_id: str, epoch: int, base: Base, operations_allowed: bool
-    ) -> Packed:
+    def pack(self, *, now_ms: int, instant_ms: int, head: Head, operations_allowed: bool) -> Packed:
         """Return the next record: everything that fits of what waits; empty if it is only a barrier or a marker."""
         taken = self._take() if operations_allowed else []
         flight = self._fly(now_ms)
         flight.pending = taken
         for pending in taken:
             self._note_unsettled(pending.operation.id)
-        return self._packed(log_id, epoch, instant_ms, base, [Raw(pending.encoded) for pending in taken])
+        return self._packed(head, instant_ms, [Raw(pending.encoded) for pending in taken])
 
-    def pack_genesis(self, operation: Genesis, *, now_ms: int, instant_ms: int) -> Packed:
-        """Return the record that begins a log. If another node's comes first, this one is skipped by all."""
+    def pack_beginning(self, operation: Genesis | Reopen, head: Head, *, now_ms: int, instant_ms: int) -> Packed:
+        """Return the record that begins a log, or an epoch of it. Of several the first in the log counts."""
         self._fly(now_ms)
-        raw = Raw(records.encode_operation(operation))
-        return self._packed(operation.log_id, 1, instant_ms, Base(0, ""), [raw])
+        if isinstance(operation, Genesis):
+            head = head._replace(log_id=operation.log_id)
+        else:
+            head = head._replace(epoch=operation.epoch)
+        return self._packed(head, instant_ms, [Raw(records.encode_operation(operation))])
 
     def _fly(self, now_ms: int) -> Flight:
         flight = self._flights[self.next_seq] = Flight(now_ms, reads=self._reads)
@@ -124,18 +125,18 @@ class Node:
         self._record_wanted = False
         return flight
 
-    def _packed(self, log_id: str, epoch: int, instant_ms: int, base: Base, operations: list[Raw]) -> Packed:
+    def _packed(self, head: Head, instant_ms: int, operations: list[Raw]) -> Packed:
         seq = self.next_seq
         self.next_seq += 1
         record = PackedRecord(
-            version=records.VERSIONS[-1],
-            log_id=log_id,
-            epoch=epoch,
+            version=head.version,
+            log_id=head.log_id,
+            epoch=head.epoch,
             node=self.name,
             session=self.session,
             seq=seq,
             instant_ms=instant_ms,
-            base=base,
+            base=head.base,
             operations=operations,
         )
         return Packed(seq, records.encode(record))

@@ -10,11 +10,13 @@ import enum
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from bank.money import MAX_CENTS
 
 __all__ = [
     "AccountId",
+    "Activate",
     "Applied",
     "Deposit",
     "Genesis",
@@ -26,8 +28,10 @@ __all__ = [
     "Outcome",
     "Reason",
     "Rejected",
+    "Reopen",
     "Retire",
     "Transfer",
+    "Uphold",
     "Withdraw",
     "accounts_of",
 ]
@@ -104,8 +108,18 @@ class Retire(_Operation, frozen=True, tag="retirar"):
     node: NodeName = field(name="banco")
 
 
-Movement = Deposit | Withdraw
-Operation = Open | Deposit | Withdraw | Transfer | Genesis | Join | Retire
+class Activate(_Operation, frozen=True, tag="versao"):
+    """From the next record on, records have this version."""
+
+    version: Version = field(name="versao")
+
+
+class Reopen(_Operation, frozen=True, tag="reabertura"):
+    """A lost or shortened log goes on, in a new epoch, from this place of the history. Counts in a record alone."""
+
+    epoch: Annotated[int, Meta(ge=2, le=2**31 - 1)] = field(name="epoca")
+    position: Annotated[int, Meta(ge=1, le=2**63 - 1)] = field(name="posicao")
+    chain: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")] = field(name="resumo")
 
 
 class Reason(enum.Enum):
@@ -119,12 +133,29 @@ class Reason(enum.Enum):
     ID_REUSED = "id_reused"
     MEMBER_NOT_FOUND = "member_not_found"
     LOG_EXISTS = "log_exists"
+    VERSION_NOT_SUPPORTED = "version_not_supported"
+
+
+class Uphold(_Operation, frozen=True, tag="recusa"):
+    """Enter as refused, without executing it, what a customer was told to be refused before the log lost it."""
+
+    operation: Open | Deposit | Withdraw | Transfer = field(name="operacao")
+    reason: Reason = field(name="motivo")
+
+    @property
+    def original(self) -> Open | Deposit | Withdraw | Transfer:
+        """The operation as its customer knows it: under the id of this one, whatever stands inside."""
+        return replace(self.operation, id=self.id)
+
+
+Movement = Deposit | Withdraw
+Operation = Open | Deposit | Withdraw | Transfer | Genesis | Join | Retire | Activate | Reopen | Uphold
 
 
 class Applied(Struct, frozen=True):
     """The operation took effect. Balances and versions are those of its accounts just after it.
 
-    An operation of the log itself (genesis, entrada, retirar) moves no money: its balance and version are 0.
+    An operation of the log itself moves no money: its balance and version are 0.
     """
 
     balance_cents: int = 0

@@ -10,7 +10,7 @@ import time
 
 from bank.desk import Desk, clock_ms, monotonic_ms
 from bank.errors import LogLost, LogUnreachable
-from bank.operations import Genesis
+from bank.operations import Genesis, Reopen
 from bank.waiting import Packed
 from replication.log import Log
 
@@ -29,8 +29,8 @@ class Publisher:
         """Publish what waits at `desk` to the log."""
         self._desk = desk
         self._log = livro
-        self.genesis: Genesis | None = None
-        """Set under the desk's mutex when this node may begin the log; taken by the next record."""
+        self.beginning: Genesis | Reopen | None = None
+        """Set under the desk's mutex when this node may begin the log, or reopen it; the next record takes it."""
 
     def run(self) -> None:
         """Publish until the node stops and nothing waits."""
@@ -63,21 +63,14 @@ class Publisher:
         with desk.mutex:
             while time.monotonic() < idle_at and not (desk.stopping.is_set() and desk.node.is_idle):
                 allowed = desk.may_publish()
-                if self.genesis is not None or desk.node.has_work(operations_allowed=allowed):
+                if self.beginning is not None or desk.node.has_work(operations_allowed=allowed):
                     return self._pack(operations_allowed=allowed)
                 desk.work.wait(0.1)
         return None
 
     def _pack(self, *, operations_allowed: bool) -> Packed:
-        desk, committed = self._desk, self._desk.committed
-        if self.genesis is not None:
-            genesis, self.genesis = self.genesis, None
-            return desk.node.pack_genesis(genesis, now_ms=monotonic_ms(), instant_ms=clock_ms())
-        return desk.node.pack(
-            now_ms=monotonic_ms(),
-            instant_ms=clock_ms(),
-            log_id=committed.log_id,
-            epoch=committed.epoch,
-            base=desk.base(),
-            operations_allowed=operations_allowed,
-        )
+        node, head, now_ms, instant_ms = self._desk.node, self._desk.head(), monotonic_ms(), clock_ms()
+        if self.beginning is not None:
+            beginning, self.beginning = self.beginning, None
+            return node.pack_beginning(beginning, head, now_ms=now_ms, instant_ms=instant_ms)
+        return node.pack(now_ms=now_ms, instant_ms=instant_ms, head=head, operations_allowed=operations_allowed)

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from bank.operations import NODE_NAME, Operation
+from bank.operations import NODE_NAME, Operation, Reopen
 
 __all__ = [
     "MAX_RECORD_BYTES",
@@ -25,6 +25,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_operation",
+    "reopening",
 ]
 
 MAX_RECORD_BYTES = 1024 * 1024
@@ -106,6 +107,14 @@ def encode(record: Record | PackedRecord) -> bytes:
 def encode_operation(operation: Operation) -> bytes:
     """Return the JSON of one operation, as it stands in a record."""
     return _encoder.encode(operation)
+
+
+def reopening(record: Record) -> Reopen | None:
+    """Return the operation that makes this record the beginning of an epoch, or None."""
+    match record.operations:
+        case (Reopen(epoch=record.epoch) as operation,):
+            return operation
+    return None
 
 
 def checksum(body: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bank import records
 from bank.entries import Entry
-from bank.errors import LogLost, StartRefused
+from bank.errors import LogLost, LogReopened, StartRefused
 from bank.ledger import Change, apply, genesis_operation
 from bank.operations import Genesis, accounts_of
 from bank.records import InvalidRecord, Record
@@ -63,6 +63,14 @@ class Replica:
         self._hold = hold
         self._chains: OrderedDict[int, bytes] = OrderedDict({state.position: state.chain})
         self._agrees: dict[str, bool] = {}
+        self._check_version()
+
+    def _check_version(self) -> None:
+        if self.state.version not in records.VERSIONS:
+            raise StartRefused(
+                f"The bank's records have version {self.state.version} now, and this program knows "
+                f"{records.VERSIONS}: use the newer program."
+            )
 
     def resume(self) -> int:
         """Return the offset to read from after attaching: that of the last record applied, to be compared."""
@@ -70,6 +78,11 @@ class Replica:
         self._agrees.clear()
         self._resuming = self.state.position > 0
         return self.last_offset
+
+    def resume_before(self, offset: int) -> None:
+        """Go on with the record at `offset`, which is the beginning of a new epoch of a log made anew."""
+        self.last_offset = offset - 1
+        self._resuming = False
 
     def admit(self, offset: int, body: bytes) -> Record | None:
         """Return the record, or None if it is not to be looked at: invalid, or delivered before.
@@ -93,24 +106,30 @@ class Replica:
             return None
 
     def deliver(self, offset: int, body: bytes, record: Record, remembered: Mapping[str, Entry]) -> Delivery:
-        """Apply the record if it is one of this log, and compare what its publisher says of the past."""
-        if not record.operations:
-            self._compare(record, own_position=self.state.position + 1)
+        """Apply the record if it is one of this log, and compare what its publisher says of the past.
+
+        Raises LogReopened if the log goes on from a place of the history where this node is not.
+        """
+        if not record.operations:  # also the markers of nodes that have not proved yet that they stand on the log
             return Delivery(offset, record, None)
         if (why := self._foreign(record)) is not None:
             self.skipped[why] += 1
             return Delivery(offset, record, None)
-        self._compare(record, own_position=self.state.position + 1)
+        if record.epoch == self.state.epoch:
+            self._compare(record, own_position=self.state.position + 1)
         with self._hold(name for operation in record.operations for name in accounts_of(operation)):
             change = apply(self.state, record, body, remembered)
         self.last_offset = offset
         self._last_checksum = change.checksum
         self._remember_chain(change.position, change.chain)
+        self._check_version()
         return Delivery(offset, record, change)
 
     def _foreign(self, record: Record) -> str | None:
         """Say why every node skips this record, or None if it is one of this log."""
         state = self.state
+        if self.reopens(record):
+            return None
         if record.version != state.version:
             return "another version"
         if not state.log_id:
@@ -121,13 +140,30 @@ class Replica:
             return "another epoch"
         return None
 
+    def reopens(self, record: Record) -> bool:
+        """Tell whether a record begins a later epoch of this log, from just where this node is.
+
+        Raises LogReopened if it begins one from elsewhere: this node is behind it, or holds what it gave up.
+        """
+        state = self.state
+        operation = records.reopening(record)
+        if operation is None or record.epoch <= state.epoch or record.log_id != (state.log_id or record.log_id):
+            return False
+        if (operation.position, operation.chain) != (state.position, state.chain.hex()):
+            raise LogReopened(
+                f"The log was reopened in epoch {record.epoch} at position {operation.position}; "
+                f"this node is at position {state.position} of epoch {state.epoch}.",
+                record.epoch,
+            )
+        return True
+
     def _remember_chain(self, position: int, chain: bytes) -> None:
         self._chains[position] = chain
         if len(self._chains) > RECENT_CHAINS:
             self._chains.popitem(last=False)
 
     def _compare(self, record: Record, own_position: int) -> None:
-        if record.node == self.node or record.log_id != self.state.log_id:
+        if record.node == self.node or (record.log_id, record.epoch) != (self.state.log_id, self.state.epoch):
             return
         if record.base.position >= own_position:
             self.judge(record.node, agrees=False)

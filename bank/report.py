@@ -24,6 +24,8 @@ def health(desk: Desk, replica: Replica, *, threads: dict[str, bool]) -> Health:
         if replicas is not None:
             details |= {"replicas_do_livro": replicas.held, "corretores": replicas.brokers}
     reasons = [str(refusal)] if refusal else []
+    if state == "livro_perdido" and desk.obstacle:
+        reasons.append(f"The log is not reopened by itself: {desk.obstacle}")
     if replicas is not None and replicas.held < replicas.brokers:
         reasons.append(f"{replicas.held} of the {replicas.brokers} brokers hold the log: see docs/OPERATIONS.md.")
     if silent_ms > desk.config.log_silent_ms_max:

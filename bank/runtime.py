@@ -6,12 +6,13 @@
 | applier   | journal writer, account state, log reader    | futures, the bakery locks            |
 | watchdog  | nothing; answers at deadlines, notices       | -                                    |
 | herald    | the presence transport                       | the desk's table of peers            |
-| surveyor  | nothing; counts the log's replicas           | -                                    |
+| caretaker | branches: journals that were replaced        | -                                    |
 
 The way in is `submit` and `read_account`; the parts are built by `open_runtime`.
 """
 
 import copy
+import enum
 import logging
 import secrets
 import threading
@@ -21,12 +22,15 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 
 from bank import report
+from bank.administration import Administration
 from bank.applier import Applier
 from bank.backends import open_log
+from bank.branches import Branches
+from bank.caretaker import Caretaker
 from bank.config import Config
 from bank.desk import Committed, Desk
-from bank.entries import Entry
 from bank.errors import (
+    JournalReplaced,
     LogUnavailable,
     NotReady,
     OutcomeUnknown,
@@ -35,36 +39,45 @@ from bank.errors import (
     PositionNotReached,
     StartRefused,
 )
+from bank.joining import Joiner
 from bank.journal import Journal, has_history
+from bank.journal_copy import copy_journal
 from bank.journal_reader import JournalReader
 from bank.operations import Operation
 from bank.publisher import Publisher
 from bank.replica import Replica
-from bank.state import Account
-from bank.views import AccountView, Answer, Books, Consistency, Health, LogView, NodeView, Statement, Token
+from bank.views import AccountView, Answer, Consistency, Health, LogView, NodeView, Token
 from bank.waiting import Result, Timeout
-from bank.watch import Herald, Surveyor, Watchdog
+from bank.watch import Herald, Watchdog
 from locks.accounts import AccountLocks
 from locks.bakery import ThreadSlots
 from replication.log import Log
 from replication.presence import Presence
+from replication.snapshot import Peers, Shelf
 
-__all__ = ["Runtime", "open_runtime"]
+__all__ = ["Ending", "Runtime", "open_runtime"]
 
 log = logging.getLogger(__name__)
 
 POSITION_WAIT_MS = 2_000
 
 
-def open_runtime(config: Config, on_fatal: Callable[[], None]) -> "Runtime":
+class Ending(enum.Enum):
+    """Why the process must end."""
+
+    FAILED = "failed"
+    BEGIN_ANEW = "begin anew"
+
+
+def open_runtime(config: Config, on_end: Callable[[Ending], None]) -> "Runtime":
     """Build the node that `config` describes, on the log that it names. Raises StartRefused.
 
-    `on_fatal` is called, from any thread, when the process must exit.
+    `on_end` is called, from any thread, when the process must end.
     """
     journal = Journal(config.node_dir)
     try:
         livro, presence = open_log(config)
-        return Runtime(config, journal, livro, presence, on_fatal)
+        return Runtime(config, journal, livro, presence, on_end)
     except BaseException:
         journal.close()
         raise
@@ -74,7 +87,7 @@ class Runtime:
     """One node. Start it once, stop it once."""
 
     def __init__(
-        self, config: Config, journal: Journal, livro: Log, presence: Presence, on_fatal: Callable[[], None]
+        self, config: Config, journal: Journal, livro: Log, presence: Presence, on_end: Callable[[Ending], None]
     ) -> None:
         """Load the journal, checking it, and put the parts together. Nothing runs yet. Raises StartRefused."""
         journal.attach(node=config.node_name, log=livro.identity)
@@ -82,10 +95,11 @@ class Runtime:
         last = journal.record(state.position)
         self.config = config
         self._journal = journal
-        self._reader = JournalReader(config.node_dir)
+        self.history = JournalReader(config.node_dir)
+        """Pages of accounts, statements, outcomes and books, as committed."""
         self._log = livro
         self._presence = presence
-        self._on_fatal = on_fatal
+        self._on_end = on_end
         self._slots = ThreadSlots(config.threads + 32)
         self._locks = AccountLocks(self._slots)
         self._replica = Replica(
@@ -103,14 +117,18 @@ class Runtime:
         if presence.spans_machines:
             self._desk.listen_first()
         publisher = Publisher(self._desk, livro)
-        watchdog = Watchdog(self._desk, publisher, histories=self._histories)
+        self.administration = Administration(self._desk, publisher, self.history.record)
+        self.shelf = Shelf(config.node_dir, partial(copy_journal, journal.path))
+        watchdog = Watchdog(self._desk, publisher, self.administration, histories=self._histories)
         herald = Herald(self._desk, presence, self._replica)
-        parts: dict[str, Publisher | Applier | Watchdog | Herald | Surveyor] = {
+        joiner = Joiner(self._desk, config.node_dir, Peers(config.cluster_key, self._desk.stopping))
+        branches = Branches(self._desk, config.node_dir, self.history.entry)
+        parts: dict[str, Publisher | Applier | Watchdog | Herald | Caretaker] = {
             "publisher": publisher,
-            "applier": Applier(self._desk, livro, journal, self._replica, self._locks),
+            "applier": Applier(self._desk, livro, journal, self._replica, self._locks, joiner),
             "watchdog": watchdog,
             "herald": herald,
-            "surveyor": Surveyor(self._desk, livro),
+            "caretaker": Caretaker(self._desk, livro, branches),
         }
         self._threads = {
             name: threading.Thread(target=partial(self._guard, name, part.run), name=name, daemon=True)
@@ -138,17 +156,21 @@ class Runtime:
                 thread.join(self.config.stop_ms_max * 0.08 / 1000)
         self._log.close()
         self._presence.close()
-        self._reader.close()
+        self.history.close()
         self._journal.close()
 
     def _guard(self, name: str, run: Callable[[], None]) -> None:
         """Run a thread's loop; its death stops writes, and is seen in the node's health."""
         try:
             run()
+        except JournalReplaced as replaced:
+            log.warning("beginning anew", extra={"reason": str(replaced)})
+            self._desk.fail(str(replaced))
+            self._on_end(Ending.BEGIN_ANEW)
         except StartRefused as refused:
             log.critical("node must not go on", extra={"reason": str(refused)})
             self._desk.fail(str(refused))
-            self._on_fatal()
+            self._on_end(Ending.FAILED)
         except Exception:
             log.critical("thread died", extra={"thread_name": name}, exc_info=True)
             position = self._desk.committed.position
@@ -174,8 +196,8 @@ class Runtime:
             attached_once = self._desk.attached_once
         if state == "divergente" and refusal is not None:
             raise refusal
-        log_is_down = state in {"sem_livro", "livro_perdido", "falha", "parando"}
-        if not attached_once and not (log_is_down and self._desk.committed.position):
+        log_is_down = state in {"sem_livro", "livro_perdido", "entrando", "falha", "parando"}
+        if not (self._desk.committed.position if log_is_down else attached_once):
             raise NotReady("The node has not read the log to its end yet.")
         if consistency is Consistency.LOCAL:
             return self._look(account_id, stale=log_is_down)
@@ -205,7 +227,7 @@ class Runtime:
         desk = self._desk
         if desk.troubles.failure:
             # Memory may have stopped in the middle of a record: what was committed is whole.
-            return AccountView(account_id, self._reader.account(account_id), desk.committed.token, stale=True)
+            return AccountView(account_id, self.history.account(account_id), desk.committed.token, stale=True)
         with self._locks.hold_as_reader(account_id, timeout=POSITION_WAIT_MS / 1000):
             account = copy.copy(self._replica.state.accounts.get(account_id))
             position = self._replica.state.position
@@ -239,24 +261,8 @@ class Runtime:
 
     # --- what the journal tells ----------------------------------------------------------------------------------
 
-    def accounts(self, after: str, limit: int) -> list[tuple[str, Account]]:
-        """Return a page of accounts by ascending id."""
-        return self._reader.accounts(after, limit)
-
-    def statement(self, account_id: str, start: int | None, limit: int) -> Statement | None:
-        """Return a page of an account's entries, newest first; None if there is no such account or cursor."""
-        return self._reader.statement(account_id, start, limit)
-
-    def entry(self, operation_id: str) -> Entry | None:
-        """Return what became of an operation, if this node knows it."""
-        return self._reader.entry(operation_id)
-
-    def books(self) -> Books:
-        """Return the books of one position: totals kept record by record beside sums over all accounts."""
-        return self._reader.books()
-
     def _chain_at(self, position: int) -> bytes | None:
-        row = self._reader.record(position)
+        row = self.history.record(position)
         return row.chain if row else None
 
     def _histories(self) -> list[str]:

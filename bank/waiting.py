@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from bank.errors import NotAccepted, OutcomeUnknown
 from bank.operations import Operation
+from bank.records import Base
 from bank.views import AccountView, Answer
 
-__all__ = ["Completion", "Flight", "Packed", "Pending", "Read", "Result", "Timeout", "Waiter"]
+__all__ = ["Completion", "Flight", "Head", "Packed", "Pending", "Read", "Result", "Timeout", "Waiter"]
 
 Waiter = Any
 """Opaque: whoever waits hands it in and gets it back with the result."""
@@ -25,6 +26,15 @@ class Completion(NamedTuple):
 
     waiter: Waiter
     result: Result
+
+
+class Head(NamedTuple):
+    """What the next record says of the log and of what its node has applied."""
+
+    version: int
+    log_id: str
+    epoch: int
+    base: Base
 
 
 class Packed(NamedTuple):

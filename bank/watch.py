@@ -1,7 +1,7 @@
-"""Three watching threads.
+"""Two watching threads.
 
-The watchdog answers requests at their deadlines and notices what is wrong; the herald exchanges heartbeats. Neither
-ever talks to the log: whoever does may hang for as long as the log does. The surveyor may; nobody waits for it.
+The watchdog answers requests at their deadlines and notices what is wrong; the herald exchanges heartbeats.
+Neither ever talks to the log: whoever does may hang for as long as the log does.
 """
 
 import logging
@@ -11,6 +11,7 @@ from concurrent.futures import Future
 
 import uuid_utils
 
+from bank.administration import Administration
 from bank.desk import Desk, clock_ms, monotonic_ms, resolve
 from bank.errors import LogUnreachable, StartRefused
 from bank.ledger import genesis_operation
@@ -18,29 +19,34 @@ from bank.operations import Join
 from bank.publisher import Publisher
 from bank.records import VERSIONS
 from bank.replica import Replica
-from replication.log import Log
 from replication.presence import Heartbeat, Presence
 
-__all__ = ["Herald", "Surveyor", "Watchdog"]
+__all__ = ["Herald", "Watchdog"]
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.025
 TWIN_WAIT_MS = 10_000
-SURVEY_S = 30.0
+FOLLOWING = {"pronto", "atrasado", "relogio"}
+"""States of a node that follows the log."""
 
 
 class Watchdog:
     """Looks at the desk forty times a second."""
 
-    def __init__(self, desk: Desk, publisher: Publisher, *, histories: Callable[[], list[str]]) -> None:
+    def __init__(
+        self, desk: Desk, publisher: Publisher, administration: Administration, *, histories: Callable[[], list[str]]
+    ) -> None:
         """`histories` names the other nodes whose journals are known to have applied anything."""
+        self._administration = administration
         self._desk = desk
         self._publisher = publisher
         self._histories = histories
         self._began_ms = monotonic_ms()
         self._genesis_after_ms = self._began_ms + desk.config.genesis_wait_ms
         self._join_again_ms = 0
+        self._look_again_ms = 0
+        self._reopen_after_ms: int | None = None
         self._state = ""
 
     def run(self) -> None:
@@ -57,6 +63,8 @@ class Watchdog:
                 desk.was_ready = desk.was_ready or state == "pronto"
             resolve(completions)
             self._begin_log(now_ms)
+            if state == "livro_perdido":
+                self._reopen_log(now_ms)
             if state != self._state:
                 log.info("state changed", extra={"state": state, "position": desk.committed.position})
                 self._state = state
@@ -82,9 +90,9 @@ class Watchdog:
             desk.work.notify()
 
     def _join(self, now_ms: int) -> None:
-        """Become a member of the log, before this node's first operation."""
+        """Become a member of the log, before this node's first operation; say anew what a new program can read."""
         desk, name = self._desk, self._desk.config.node_name
-        if name in desk.committed.members or now_ms < self._join_again_ms or not desk.may_publish():
+        if desk.committed.members.get(name) == VERSIONS or now_ms < self._join_again_ms or not desk.may_publish():
             return
         self._join_again_ms = now_ms + desk.config.request_deadline_ms
         operation = Join(str(uuid_utils.uuid7()), name, VERSIONS)
@@ -103,12 +111,27 @@ class Watchdog:
                 # Somebody has a history. Either its log is this one and will bring it, or this one lost it: a record
                 # published from now on will tell.
                 for name in histories:
-                    desk.hear(name, position=1)
+                    desk.hear(name, (1, 1))
                 return
             log_id = uuid_utils.uuid4().hex
-            self._publisher.genesis = genesis_operation(operation_id=str(uuid_utils.uuid7()), log_id=log_id)
+            self._publisher.beginning = genesis_operation(operation_id=str(uuid_utils.uuid7()), log_id=log_id)
             desk.work.notify()
         log.info("log begun", extra={"log_id": log_id})
+
+    def _reopen_log(self, now_ms: int) -> None:
+        """Reopen a lost log if that loses nothing: all members are there, and this one has all that they have."""
+        desk = self._desk
+        if now_ms < self._look_again_ms:
+            return
+        self._look_again_ms = now_ms + desk.config.heartbeat_ms
+        desk.obstacle = self._administration.obstacle() or self._administration.contradiction() or ""
+        if desk.obstacle:
+            self._reopen_after_ms = None
+        elif self._reopen_after_ms is None:
+            self._reopen_after_ms = now_ms + desk.config.genesis_wait_ms
+        elif now_ms >= self._reopen_after_ms:
+            self._reopen_after_ms = now_ms + desk.config.record_silent_ms_max
+            self._administration.publish_reopening()
 
 
 class Herald:
@@ -148,11 +171,13 @@ class Herald:
             fresh = desk.peers.observe(others, now_ms=now_ms, clock_ms=clock_ms())
             for heartbeat in fresh:
                 if heartbeat.log_id == desk.committed.log_id or not desk.committed.log_id:
-                    desk.hear(heartbeat.node, heartbeat.position)
-            positions = (peer.heartbeat.position for peer in desk.peers.live(now_ms))
-            desk.behind_ms(now_ms, heard_position=max(positions, default=0))
+                    desk.hear(heartbeat.node, (heartbeat.epoch, heartbeat.position))
+            places = ((peer.heartbeat.epoch, peer.heartbeat.position) for peer in desk.peers.live(now_ms))
+            desk.behind_ms(now_ms, heard=max(places, default=(0, 0)))
         for heartbeat in fresh:
-            if heartbeat.log_id == desk.committed.log_id and heartbeat.position > 0:
+            is_of_this_history = (heartbeat.log_id, heartbeat.epoch) == (desk.committed.log_id, desk.committed.epoch)
+            # Who has not proved yet that it stands on the log, or knows that it does not, contradicts nobody.
+            if is_of_this_history and heartbeat.position > 0 and heartbeat.state in FOLLOWING:
                 self._replica.hear(heartbeat.node, heartbeat.position, bytes.fromhex(heartbeat.chain))
         against = self._replica.contradicting()
         if against != self._known_against:
@@ -180,7 +205,7 @@ class Herald:
         desk = self._desk
         self._beat += 1
         with desk.mutex:
-            committed, state = desk.committed, desk.condition().state
+            committed, state, stopped = desk.committed, desk.condition().state, desk.is_stopped()
             lag_ms = desk.behind_ms(monotonic_ms())
         return Heartbeat(
             node=desk.config.node_name,
@@ -194,25 +219,6 @@ class Herald:
             digest=committed.digest.hex(),
             state=state,
             lag_ms=lag_ms,
+            stopped=stopped,
             clock_ms=clock_ms(),
         )
-
-
-class Surveyor:
-    """Counts now and then on how many brokers the log lies: one that is short of replicas looks well until it fails."""
-
-    def __init__(self, desk: Desk, livro: Log) -> None:
-        """Count the replicas of `livro` for `desk`."""
-        self._desk = desk
-        self._log = livro
-
-    def run(self) -> None:
-        """Count once the log was read to its end, and then every half minute, until the node stops."""
-        desk = self._desk
-        while not desk.stopping.is_set():
-            if desk.attached_once:
-                replicas = self._log.replicas()
-                if replicas != desk.replicas:
-                    log.info("replicas counted", extra={"held": replicas.held, "brokers": replicas.brokers})
-                desk.replicas = replicas
-            desk.pause(SURVEY_S if desk.replicas else 1.0)

@@ -36,21 +36,25 @@ class EmbeddedLog:
         self.identity = f"embutido:{self._path.name}"
         self._appended = threading.Condition()
         self._wakes = 0
+        self._writing = threading.Lock()
+        """Held while the connection that writes is used or exchanged."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._db = connect(self._path)
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS records (offset INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)"
-            )
-            self._file = _inode(self._path)
+            self._db = self._open()
         except (OSError, sqlite3.Error) as error:
             raise StartRefused(f"The log {self._path} cannot be opened: {error}.") from error
+
+    def _open(self) -> sqlite3.Connection:
+        db = connect(self._path)
+        db.execute("CREATE TABLE IF NOT EXISTS records (offset INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)")
+        self._file = _inode(self._path)
+        return db
 
     def append(self, body: bytes) -> None:
         """Store one record. Raises LogUnreachable (open whether stored) or LogLost (file replaced)."""
         self.check_file()
         try:
-            with transaction(self._db):
+            with self._writing, transaction(self._db):
                 self._db.execute("INSERT INTO records (body) VALUES (?)", (body,))
         except sqlite3.Error as error:
             raise LogUnreachable(f"{self._path}: {error}") from error
@@ -66,6 +70,15 @@ class EmbeddedLog:
         except sqlite3.Error as error:
             raise LogUnreachable(f"{self._path}: {error}") from error
         return EmbeddedReader(self, db, offset)
+
+    def renew(self) -> None:
+        """Take the file that is there now for the log, made if it is not there. Raises LogUnreachable."""
+        try:
+            with self._writing:
+                old, self._db = self._db, self._open()
+                old.close()
+        except sqlite3.Error as error:
+            raise LogUnreachable(f"{self._path}: {error}") from error
 
     def tend(self) -> None:
         """Nothing to do: a file needs no heartbeat."""

@@ -65,6 +65,9 @@ class Log(Protocol):
     def tend(self) -> None:
         """Keep what `append` uses alive. Called by the same thread about once a second while nothing is appended."""
 
+    def renew(self) -> None:
+        """Take what stands in the log's place now for the log: a node that lost it looks there for its rebuilding."""
+
     def replicas(self) -> Replicas:
         """Count the copies of the log. May take seconds; called from a thread that may wait."""
 

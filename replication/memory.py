@@ -64,6 +64,9 @@ class MemoryLog:
     def tend(self) -> None:
         """Nothing to do."""
 
+    def renew(self) -> None:
+        """Nothing to do: names are all that is known of the log."""
+
     def replicas(self) -> Replicas:
         """Return that there is this one."""
         return Replicas(held=1, brokers=1)

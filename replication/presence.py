@@ -14,8 +14,11 @@ from msgspec import Struct
 __all__ = ["Heartbeat", "Peer", "PeerTable", "Presence"]
 
 
-class Heartbeat(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a node says of itself. Positions and digests are of what it has committed."""
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """What a node says of itself. Positions and digests are of what it has committed.
+
+    Unknown fields are let pass: while nodes are upgraded one by one, old and new must hear each other.
+    """
 
     node: str
     session: str
@@ -28,6 +31,8 @@ class Heartbeat(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     digest: str
     state: str
     lag_ms: int
+    stopped: bool = False
+    """It found the log lost, has read what is left of it to the end, and publishes nothing."""
     clock_ms: int
     """The node's wall clock when it beat: milliseconds since 1970, UTC."""
 

@@ -186,6 +186,9 @@ class RabbitLog:
             self._declare(connection)
             return RabbitReader(connection, self._stream, where)
 
+    def renew(self) -> None:
+        """Nothing to do: names are all that is known of the log."""
+
     def replicas(self) -> Replicas:
         """Ask each broker to read the stream: one without a replica of its own refuses, and AMQP tells no other way."""
         answers = [self._is_read_at(connection) for connection in self._brokers.each()]

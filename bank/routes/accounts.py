@@ -48,7 +48,7 @@ def open_account(body: NewAccount) -> Response:
 @accounts.get("/contas", summary="Lista as contas / Lists accounts")
 def list_accounts(query: AccountsQuery) -> Response:
     """By ascending id; `proxima` is the `depois` of the next page, null at the end."""
-    page = bank().accounts(query.depois, query.limite + 1)
+    page = bank().history.accounts(query.depois, query.limite + 1)
     shown = page[: query.limite]
     proxima = shown[-1][0] if len(page) > len(shown) else None
     content = [account_fields(account_id, account) for account_id, account in shown]
@@ -103,7 +103,7 @@ def _move(
 @accounts.get("/contas/<id_conta>/extrato", summary="Extrato, do mais novo ao mais antigo / Statement, newest first")
 def statement(path: AccountPath, query: StatementQuery) -> Response:
     """`anterior` is the `antes` of the next older page, null at the end."""
-    page = bank().statement(path.id_conta, query.antes, query.limite)
+    page = bank().history.statement(path.id_conta, query.antes, query.limite)
     known = page is not None or bank().read_account(path.id_conta, Consistency.LOCAL).account is not None
     if page is None and known and query.antes is not None:
         violation = {"propriedade": "antes", "razao": "não é um cursor desta conta", "valor": str(query.antes)}

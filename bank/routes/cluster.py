@@ -20,6 +20,7 @@ SENTENCES = {
     "pronto": "O nó aceita operações.",
     "iniciando": "O nó está se ligando ao livro.",
     "atrasado": "O nó está atrasado em relação ao livro.",
+    "entrando": "O nó está copiando o diário de outro.",
     "relogio": "O relógio deste nó difere do dos outros.",
     "sem_livro": "O livro não responde.",
     "livro_perdido": "O livro foi trocado ou perdeu o seu fim; nada foi sobrescrito.",
@@ -36,7 +37,7 @@ class _OperationPath(BaseModel):
 @cluster.get("/operacoes/<path:id_operacao>", summary="O resultado de uma operação / What became of an operation")
 def show_operation(path: _OperationPath) -> Response:
     """404 while this node knows none, which proves nothing: only repeating the key settles it."""
-    entry = bank().entry(path.id_operacao)
+    entry = bank().history.entry(path.id_operacao)
     if entry is None:
         raise Problem("OPERACAO_NAO_ENCONTRADA", "Este nó não conhece a operação.")
     op, cents = signed_amount(entry.operation)
@@ -88,7 +89,7 @@ def show_cluster() -> Response:
 @cluster.get("/auditoria", summary="Os livros do banco / The books")
 def show_books() -> Response:
     """Totals kept operation by operation beside the sum over all accounts; `confere` says whether they agree."""
-    books = bank().books()
+    books = bank().history.books()
     content = {
         "sucesso": True,
         "mensagem": "Os livros conferem." if books.agree else "Os livros não conferem.",

@@ -10,13 +10,15 @@ MEMBERS = {"banco-1", "banco-2", "banco-3"}
 
 def attached(**remembered: int) -> Attachment:
     """Return an attachment of banco-1 that has just begun, its marker being record 10."""
-    attachment = Attachment(node="banco-1", silent_ms_max=5_000, remembered=dict(remembered))
+    attachment = Attachment(
+        node="banco-1", silent_ms_max=5_000, remembered={name: (1, position) for name, position in remembered.items()}
+    )
     attachment.begin(now_ms=0, marker_seq=10)
     return attachment
 
 
 def hear(attachment: Attachment, node: str, position: int, *, own: int = 100, next_seq: int = 11) -> bool:
-    return attachment.heard(node, position, own_position=own, next_seq=next_seq)
+    return attachment.heard(node, (1, position), own_place=(1, own), next_seq=next_seq)
 
 
 def test_nothing_is_written_before_the_marker_came_back() -> None:
@@ -24,16 +26,16 @@ def test_nothing_is_written_before_the_marker_came_back() -> None:
     hear(attachment, "banco-2", 5)
     hear(attachment, "banco-3", 5)
     assert not attachment.settled(MEMBERS, now_ms=60_000)
-    attachment.returned(9, 100)
+    attachment.returned(9, (1, 100))
     assert not attachment.settled(MEMBERS, now_ms=60_000), "an older record of one's own is no marker"
-    attachment.returned(10, 100)
+    attachment.returned(10, (1, 100))
     assert attachment.at_end
     assert attachment.settled(MEMBERS, now_ms=0)
 
 
 def test_nothing_is_written_before_every_other_member_was_heard_or_is_silent() -> None:
     attachment = attached()
-    attachment.returned(10, 100)
+    attachment.returned(10, (1, 100))
     hear(attachment, "banco-2", 5)
     assert not attachment.settled(MEMBERS, now_ms=4_999)
     assert attachment.settled(MEMBERS, now_ms=5_000), "banco-3 is silent by then"
@@ -43,7 +45,7 @@ def test_nothing_is_written_before_every_other_member_was_heard_or_is_silent() -
 
 def test_attaching_again_begins_anew() -> None:
     attachment = attached()
-    attachment.returned(10, 100)
+    attachment.returned(10, (1, 100))
     hear(attachment, "banco-2", 5)
     hear(attachment, "banco-3", 5)
     attachment.begin(now_ms=100, marker_seq=20)
@@ -63,38 +65,38 @@ def test_a_marker_behind_the_last_own_offset_is_the_end() -> None:
 
 def test_a_member_ahead_is_past_the_end_if_a_later_record_comes_back_and_this_node_is_still_behind() -> None:
     attachment = attached()
-    attachment.returned(10, 100)
+    attachment.returned(10, (1, 100))
     assert hear(attachment, "banco-2", 150, next_seq=11), "a record must be published to find out"
     assert attachment.past_end(MEMBERS) == {}
-    attachment.returned(11, 120)
-    assert attachment.past_end(MEMBERS) == {"banco-2": 150}
+    attachment.returned(11, (1, 120))
+    assert attachment.past_end(MEMBERS) == {"banco-2": (1, 150)}
     assert not attachment.settled(MEMBERS, now_ms=60_000)
 
 
 def test_a_member_ahead_is_merely_ahead_if_its_position_is_reached_first() -> None:
     attachment = attached()
     hear(attachment, "banco-2", 150, next_seq=11)
-    attachment.returned(10, 120)
+    attachment.returned(10, (1, 120))
     assert attachment.past_end(MEMBERS) == {}, "published before the position was known: it proves nothing"
-    attachment.returned(11, 150)
+    attachment.returned(11, (1, 150))
     assert attachment.past_end(MEMBERS) == {}
 
 
 def test_what_was_heard_before_the_restart_counts() -> None:
     attachment = attached(**{"banco-2": 150})
-    attachment.returned(10, 120)
-    assert attachment.past_end(MEMBERS) == {"banco-2": 150}
+    attachment.returned(10, (1, 120))
+    assert attachment.past_end(MEMBERS) == {"banco-2": (1, 150)}
 
 
 def test_ones_own_former_position_is_no_claim_of_another() -> None:
     attachment = attached(**{"banco-1": 150})
-    attachment.returned(10, 120)
+    attachment.returned(10, (1, 120))
     assert attachment.past_end(MEMBERS) == {}
 
 
 def test_a_retired_member_blocks_nobody() -> None:
     attachment = attached(**{"banco-9": 150})
-    attachment.returned(10, 120)
+    attachment.returned(10, (1, 120))
     hear(attachment, "banco-2", 5)
     hear(attachment, "banco-3", 5)
     assert attachment.settled(MEMBERS, now_ms=0)
@@ -102,12 +104,12 @@ def test_a_retired_member_blocks_nobody() -> None:
 
 def test_before_a_log_has_members_any_history_counts() -> None:
     attachment = attached(**{"banco-9": 1})
-    attachment.returned(10, 0)
-    assert attachment.past_end(()) == {"banco-9": 1}
+    attachment.returned(10, (1, 0))
+    assert attachment.past_end(()) == {"banco-9": (1, 1)}
 
 
 def test_the_highest_position_of_each_is_kept() -> None:
     attachment = attached(**{"banco-2": 7})
     hear(attachment, "banco-2", 5)
     hear(attachment, "banco-3", 9)
-    assert attachment.highest_heard == {"banco-2": 7, "banco-3": 9}
+    assert attachment.highest_heard == {"banco-2": (1, 7), "banco-3": (1, 9)}

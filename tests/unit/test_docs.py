@@ -52,7 +52,7 @@ def tree_of(path: str) -> ast.Module:
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """A node that is never started."""
     config = Config(node_name="banco-1", data_dir=tmp_path_factory.mktemp("dados"))
-    runtime = open_runtime(config, on_fatal=lambda: None)
+    runtime = open_runtime(config, on_end=lambda _: None)
     yield runtime
     runtime.stop()
 

@@ -35,7 +35,7 @@ class Writer:
 
     def commit(self, *operations: Operation) -> AppliedRecord:
         applied = self.apply(*operations)
-        self.journal.commit([applied], self.state, {"banco-2": self.state.position})
+        self.journal.commit([applied], self.state, {"banco-2": (1, self.state.position)})
         return applied
 
 
@@ -60,7 +60,7 @@ def test_what_was_committed_is_loaded(writer: Writer, folder: Path) -> None:
     writer.journal.close()
     journal = Journal(folder)
     assert journal.load() == writer.state
-    assert journal.heard() == {"banco-2": 3}
+    assert journal.heard() == {"banco-2": (1, 3)}
     assert journal.record(3).digest == state_digest(writer.state)
     journal.close()
 

@@ -11,7 +11,7 @@ from bank.node import Node
 from bank.operations import Applied, Deposit, Operation
 from bank.records import Base, InvalidRecord, Record
 from bank.views import Answer
-from bank.waiting import Completion, Timeout
+from bank.waiting import Completion, Head, Timeout
 
 DEADLINE = 10_000
 
@@ -26,7 +26,7 @@ def deposit(number: int = 1) -> Deposit:
 
 def pack(node: Node, *, allowed: bool = True, now_ms: int = 0) -> Record:
     packed = node.pack(
-        now_ms=now_ms, instant_ms=0, log_id="x", epoch=1, base=Base(0, ""), operations_allowed=allowed
+        now_ms=now_ms, instant_ms=0, head=Head(1, "x", 1, Base(0, "")), operations_allowed=allowed
     )  # fmt: skip
     return records.decode(packed.body)
 
@@ -71,7 +71,7 @@ def test_a_record_is_never_larger_than_a_record_may_be() -> None:
     node = make_node(queue_max=20_000)
     for number in range(9_000):
         node.propose(Deposit(f"{number:0250d}", "A" * 64, 1), number, DEADLINE)
-    packed = node.pack(now_ms=0, instant_ms=0, log_id="x", epoch=1, base=Base(0, ""), operations_allowed=True)
+    packed = node.pack(now_ms=0, instant_ms=0, head=Head(1, "x", 1, Base(0, "")), operations_allowed=True)
     assert len(packed.body) <= records.MAX_RECORD_BYTES
     first = records.decode(packed.body)
     assert 0 < len(first.operations) < 9_000

@@ -164,13 +164,20 @@ class TestComparing:
     """What publishers say of the past, against what one holds."""
 
     def test_a_base_that_agrees(self, feed: Feed) -> None:
-        feed(record(base=Base(2, feed.chains[2].hex())))
+        feed(record(Deposit("k", "A", 1), base=Base(2, feed.chains[2].hex())))
         assert feed.replica.contradicting() == []
 
     def test_a_base_that_contradicts(self, feed: Feed) -> None:
-        feed(record(base=Base(2, "0" * 32)))
+        feed(record(Deposit("k", "A", 1), base=Base(2, "0" * 32)))
         assert feed.replica.contradicting() == ["banco-2"]
         assert feed.replica.is_outvoted(), "one against one: both stop"
+
+    def test_a_marker_contradicts_nobody_for_its_node_has_not_proved_yet_that_it_stands_on_the_log(
+        self, feed: Feed
+    ) -> None:
+        feed(record(base=Base(2, "0" * 32)))
+        feed(record(base=Base(900, "0" * 32)))
+        assert feed.replica.contradictions == 0
 
     def test_a_base_at_or_past_its_own_record_is_a_contradiction(self, feed: Feed) -> None:
         feed(record(Deposit("k", "A", 1), base=Base(3, "0" * 32)))
@@ -194,7 +201,7 @@ class TestComparing:
 
     def test_while_old_records_are_replayed_contradictions_are_only_counted(self, feed: Feed) -> None:
         feed.replica.live = False
-        feed(record(base=Base(2, "0" * 32)))
+        feed(record(Deposit("k", "A", 1), base=Base(2, "0" * 32)))
         assert (feed.replica.contradictions, feed.replica.contradicting()) == (1, [])
 
     def test_positions_unknown_here_say_nothing(self, feed: Feed) -> None:
@@ -202,7 +209,7 @@ class TestComparing:
         assert feed.replica.contradictions == 0
 
     def test_ones_own_records_are_not_compared(self, feed: Feed) -> None:
-        feed(record(base=Base(2, "0" * 32), node="banco-1"))
+        feed(record(Deposit("k", "A", 1), base=Base(2, "0" * 32), node="banco-1"))
         assert feed.replica.contradictions == 0
 
 

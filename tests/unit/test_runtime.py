@@ -17,7 +17,7 @@ from tests.support.cluster import eventually
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Runtime]:
     """A node that accepts writes."""
-    node = open_runtime(Config(node_name="banco-1", data_dir=tmp_path, genesis_wait_ms=100), on_fatal=lambda: None)
+    node = open_runtime(Config(node_name="banco-1", data_dir=tmp_path, genesis_wait_ms=100), on_end=lambda _: None)
     node.start()
     eventually(lambda: node.health().ready)
     yield node

@@ -55,8 +55,12 @@ PLAIN_HANDLES = {
     "copy", "copy2", "copyfile", "copyfileobj", "copytree", "fdopen", "open", "read_bytes", "read_text", "sendfile",
     "write_bytes", "write_text",
 }  # fmt: skip
-LOCK_FILE_OPENERS = {"bank/journal.py": {"_own"}}
-"""Functions that open what is no SQLite file: the lock file `trava`."""
+LOCK_FILE_OPENERS = {
+    "bank/journal.py": {"_own"},
+    "bank/journal_copy.py": {"_sync"},
+    "replication/snapshot.py": {"_compress", "fetch"},
+}
+"""Functions that open what is no SQLite file, the lock file `trava`, or a copy that is closed and in nobody's use."""
 
 
 def tree_of(path: str) -> ast.Module:

@@ -1,0 +1,99 @@
+"""Branches: journals that held more than the history which the bank went on with.
+
+What a node had answered as applied is proposed again, by id and in the old order; what it had refused is entered as
+refused and never executed. Where the new history says otherwise, that is written down for an operator, beside the
+old journal, which is kept. Interrupted, it begins again: ids make every step repeatable.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from bank.desk import Desk
+from bank.entries import Entry
+from bank.errors import NotAccepted, OutcomeUnknown
+from bank.journal_branch import entries_after_fork
+from bank.journal_copy import BRANCH, FILE_NAME
+from bank.operations import Deposit, Open, Operation, Rejected, Transfer, Uphold, Withdraw
+
+__all__ = ["REPORT", "Branches"]
+
+log = logging.getLogger(__name__)
+
+REPORT = "antigo-*.jsonl"
+"""What a customer was told and the bank does not hold any more; one operation a line."""
+CHUNK = 500
+
+
+class Branches:
+    """The branches in one node's folder."""
+
+    def __init__(self, desk: Desk, folder: Path, entry_of: Callable[[str], Entry | None]) -> None:
+        """`entry_of` returns what the journal remembers of an operation id."""
+        self._desk = desk
+        self._folder = folder
+        self._entry_of = entry_of
+
+    def bring_home(self) -> None:
+        """Propose what the branches have and the bank has not; put those aside of which all is settled.
+
+        Returns early if the node accepts nothing just now: the next call goes on.
+        """
+        for branch in sorted(self._folder.glob(BRANCH)):
+            lost = (entry for entry in entries_after_fork(branch, self._folder / FILE_NAME) if _is_business(entry))
+            count, differing = 0, []
+            while chunk := list(islice(lost, CHUNK)):
+                if not self._settle(chunk):
+                    return
+                count += len(chunk)
+                differing += [entry for entry in chunk if self._differs(entry)]
+            self._put_aside(branch, differing)
+            log.warning(
+                "branch brought home", extra={"file": branch.name, "operations": count, "differing": len(differing)}
+            )
+
+    def _settle(self, chunk: Iterable[Entry]) -> bool:
+        """Have the bank remember every one of these operations; tell whether it does."""
+        try:
+            waiting = [self._desk.submit(operation) for operation in self._missing(chunk)]
+            for future in waiting:
+                future.result(self._desk.config.request_deadline_ms / 1000 + 1)
+        except (NotAccepted, OutcomeUnknown, FutureTimeoutError) as error:
+            log.info("branch waits", extra={"reason": str(error)})
+            return False
+        return True
+
+    def _missing(self, chunk: Iterable[Entry]) -> Iterator[Operation]:
+        for entry in chunk:
+            if self._entry_of(entry.operation.id) is None:
+                yield _again(entry)
+
+    def _differs(self, entry: Entry) -> bool:
+        now = self._entry_of(entry.operation.id)
+        was_refused = isinstance(entry.outcome, Rejected)
+        return now is None or now.operation != entry.operation or isinstance(now.outcome, Rejected) != was_refused
+
+    def _put_aside(self, branch: Path, differing: list[Entry]) -> None:
+        aside = branch.with_name(branch.name.replace("ramo-", "antigo-", 1))
+        if differing:
+            report = aside.with_suffix(".jsonl")
+            lines = [{"antes": entry, "agora": self._entry_of(entry.operation.id)} for entry in differing]
+            report.write_bytes(b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
+            log.critical("answers that no longer hold", extra={"file": str(report), "operations": len(differing)})
+        branch.rename(aside)
+
+
+def _is_business(entry: Entry) -> bool:
+    """Tell a customer's operation from one of the log's own, which belongs to its history alone."""
+    return isinstance(entry.operation, Open | Deposit | Withdraw | Transfer)
+
+
+def _again(entry: Entry) -> Operation:
+    operation, outcome = entry.operation, entry.outcome
+    if isinstance(outcome, Rejected) and isinstance(operation, Open | Deposit | Withdraw | Transfer):
+        return Uphold(operation.id, operation, outcome.reason)
+    return operation

@@ -29,6 +29,7 @@ class Attachment:
         self._marker_seq = 0
         self._returned = False
         self._heard_since: set[str] = set()
+        self._all_heard = False
         self._claims: dict[str, tuple[Place, int]] = {}
         """Of a node ahead of this one: its place, and the record of one's own that will prove or refute it."""
         self._past_end: dict[str, Place] = {}
@@ -39,6 +40,7 @@ class Attachment:
         self._marker_seq = marker_seq
         self._returned = False
         self._heard_since.clear()
+        self._all_heard = False
         self._past_end.clear()
         self._claims = {name: (place, marker_seq) for name, place in self.highest_heard.items() if name != self._node}
 
@@ -82,8 +84,12 @@ class Attachment:
         return self._returned
 
     def settled(self, members: Collection[str], *, now_ms: int) -> bool:
-        """Tell whether operations may be published, as far as the log is concerned."""
+        """Tell whether operations may be published, as far as the log is concerned.
+
+        Who becomes a member after all others were heard got what it has from this log: nobody waits for it.
+        """
         if not self._returned or self.past_end(members):
             return False
         unheard = set(members) - self._heard_since - {self._node}
-        return not unheard or now_ms - self._began_ms >= self._silent_ms_max
+        self._all_heard = self._all_heard or not unheard or now_ms - self._began_ms >= self._silent_ms_max
+        return self._all_heard

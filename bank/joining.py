@@ -6,6 +6,7 @@ more node say of that position. Belongs to the applier's thread; nothing is appl
 """
 
 import logging
+import time
 from pathlib import Path
 
 from bank.desk import Desk, monotonic_ms
@@ -44,7 +45,7 @@ class Joiner:
         while monotonic_ms() < until_ms and not desk.stopping.is_set():
             if any(giver.position > REPLAYED_MAX for giver in self._givers(least_epoch=1)):
                 self.take_journal("This node is new.", least_epoch=1)
-            desk.pause(0.05)
+            time.sleep(0.05)
 
     def take_journal(self, why: str, least_epoch: int) -> None:
         """Take a copy from whoever gives one, and try for as long as it takes. Raises JournalReplaced when it is here.

@@ -39,7 +39,20 @@ def test_nothing_is_written_before_every_other_member_was_heard_or_is_silent() -
     hear(attachment, "banco-2", 5)
     assert not attachment.settled(MEMBERS, now_ms=4_999)
     assert attachment.settled(MEMBERS, now_ms=5_000), "banco-3 is silent by then"
+
+
+def test_who_was_heard_is_not_waited_for() -> None:
+    attachment = attached()
+    attachment.returned(10, (1, 100))
+    hear(attachment, "banco-2", 5)
     hear(attachment, "banco-3", 5)
+    assert attachment.settled(MEMBERS, now_ms=1)
+
+
+def test_a_member_that_joins_later_holds_up_nobody() -> None:
+    attachment = attached()
+    attachment.returned(10, (1, 100))
+    assert attachment.settled({"banco-1"}, now_ms=0)
     assert attachment.settled(MEMBERS, now_ms=1)
 
 

@@ -195,6 +195,7 @@ class Applier:
         committed = Committed.of(self._replica.state)
         with desk.mutex:
             desk.committed = committed
+            desk.attachment.reached(committed.place)
             desk.log_heard_ms = monotonic_ms()
             desk.applying_since_ms = None
             for delivery, position, answers in done:

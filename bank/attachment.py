@@ -71,6 +71,11 @@ class Attachment:
                 if place < reached:
                     self._past_end[name] = reached
 
+    def reached(self, place: Place) -> None:
+        """Take in what is committed: a log that was reopened leaves behind what was past the end of the old one."""
+        if self._past_end:
+            self._past_end = {name: past for name, past in self._past_end.items() if past[0] >= place[0]}
+
     def past_end(self, members: Collection[str]) -> dict[str, Place]:
         """Return the members that have reached a place which the log has lost since, with that place.
 

@@ -5,13 +5,21 @@ Reads the embedded log's JSON as it stands and keeps integers in dictionaries. I
 
 import json
 import sqlite3
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NaiveBank", "bodies_of"]
+__all__ = ["NaiveBank", "bodies_of", "entries_of"]
 
 CEILING = 999_999_999_999_999
+_CODES = {
+    "account_not_found": "CONTA_NAO_ENCONTRADA",
+    "account_exists": "CONTA_JA_EXISTE",
+    "insufficient_funds": "SALDO_INSUFICIENTE",
+    "same_account": "MESMA_CONTA",
+    "above_limit": "VALOR_ACIMA_DO_LIMITE",
+}
 
 
 def bodies_of(log_path: Path) -> list[bytes]:
@@ -21,6 +29,25 @@ def bodies_of(log_path: Path) -> list[bytes]:
         return [row[0] for row in db.execute("SELECT body FROM records ORDER BY offset")]
     finally:
         db.close()
+
+
+def entries_of(journal_path: Path) -> list[dict[str, Any]]:
+    """Return the operations that a journal remembers, as records spell them, each with its `recusa` if it has one."""
+    db = sqlite3.connect(f"{journal_path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        rows = db.execute(
+            "SELECT op, operation_id, account_id, counterpart_id, amount_cents, details, reason FROM entries "
+            "WHERE account_id IS NOT NULL ORDER BY number"
+        ).fetchall()
+    finally:
+        db.close()
+    entries = []
+    for op, packed_id, account, counterpart, amount, details, reason in rows:
+        operation_id = packed_id if isinstance(packed_id, str) else str(uuid.UUID(bytes=packed_id))
+        entry = {"op": op, "id": operation_id, "conta": account, "valor": amount, "recusa": reason}
+        entry |= {"destino": counterpart} if counterpart is not None else {}
+        entries.append(entry | (json.loads(details) if details else {}))
+    return entries
 
 
 @dataclass
@@ -46,6 +73,13 @@ class NaiveBank:
                 if operation["id"] not in self.requests:
                     self.requests[operation["id"]] = operation
                     self.results[operation["id"]] = self._do(operation)
+        return self
+
+    def replay_entries(self, entries: list[dict[str, Any]]) -> "NaiveBank":
+        """Do what a journal says was applied; believe what it says was refused, for a log that was lost cannot tell."""
+        for entry in entries:
+            refused = entry["recusa"]
+            self.results[entry["id"]] = _CODES[refused] if refused else self._do(entry)
         return self
 
     def _do(self, operation: dict[str, Any]) -> int | str:

@@ -95,6 +95,15 @@ def test_a_member_ahead_is_merely_ahead_if_its_position_is_reached_first() -> No
     assert attachment.past_end(MEMBERS) == {}
 
 
+def test_a_later_epoch_leaves_behind_what_was_past_the_end() -> None:
+    attachment = attached(**{"banco-2": 150})
+    attachment.returned(10, (1, 120))
+    attachment.reached((1, 160))
+    assert attachment.past_end(MEMBERS) == {"banco-2": (1, 150)}
+    attachment.reached((2, 122))
+    assert attachment.past_end(MEMBERS) == {}
+
+
 def test_what_was_heard_before_the_restart_counts() -> None:
     attachment = attached(**{"banco-2": 150})
     attachment.returned(10, (1, 120))

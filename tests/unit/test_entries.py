@@ -8,6 +8,7 @@ from msgspec import UNSET
 from bank.entries import COLUMNS, Entry, from_row, pack_id, to_row
 from bank.ledger import genesis_operation
 from bank.operations import (
+    Activate,
     Applied,
     Deposit,
     Join,
@@ -16,6 +17,7 @@ from bank.operations import (
     Outcome,
     Reason,
     Rejected,
+    Reopen,
     Retire,
     Transfer,
     Withdraw,
@@ -31,6 +33,8 @@ CASES: list[tuple[Operation, Outcome]] = [
     (genesis_operation(operation_id="g", log_id="x"), Applied()),
     (Join("j", "banco-1", (1, 2)), Applied()),
     (Retire("r", "banco-1"), Rejected(Reason.MEMBER_NOT_FOUND)),
+    (Activate("v", 2), Rejected(Reason.VERSION_NOT_SUPPORTED)),
+    (Reopen("e", 2, 7, "ab" * 16), Applied()),
 ]
 
 

@@ -8,6 +8,7 @@ from bank.entries import Entry
 from bank.ledger import Change, apply, genesis_operation
 from bank.money import MAX_CENTS
 from bank.operations import (
+    Activate,
     Applied,
     Deposit,
     Join,
@@ -16,8 +17,10 @@ from bank.operations import (
     Outcome,
     Reason,
     Rejected,
+    Reopen,
     Retire,
     Transfer,
+    Uphold,
     Withdraw,
 )
 from bank.records import Base, Record
@@ -163,6 +166,47 @@ def test_members_come_and_go(bank: Bank) -> None:
     assert bank.do(Retire("2", "banco-9")) == refused(Reason.MEMBER_NOT_FOUND)
     bank.do(Retire("3", "banco-2"))
     assert bank.state.members == {}
+
+
+def test_a_version_is_activated_if_every_member_can_read_it(bank: Bank) -> None:
+    bank.do(Join("1", "banco-1", (1, 2)), Join("2", "banco-2", (1,)))
+    assert bank.do(Activate("3", 2)) == refused(Reason.VERSION_NOT_SUPPORTED)
+    bank.do(Join("4", "banco-2", (1, 2)))
+    assert bank.do(Activate("5", 2)) == [Applied()]
+    assert bank.state.version == 2
+
+
+def test_what_was_refused_before_stays_refused_and_is_not_executed(bank: Bank) -> None:
+    lost = Withdraw("w", "A", 10)
+    assert bank.do(Uphold("w", lost, Reason.INSUFFICIENT_FUNDS)) == refused(Reason.INSUFFICIENT_FUNDS)
+    assert bank.state.accounts["A"].balance_cents == 10_000
+    assert bank.do(lost) == refused(Reason.INSUFFICIENT_FUNDS), "the customer who asks again is told the same"
+    assert bank.do(Withdraw("w", "A", 11)) == refused(Reason.ID_REUSED)
+
+
+def test_what_is_known_already_is_not_made_a_refusal(bank: Bank) -> None:
+    bank.do(Withdraw("w", "A", 10))
+    assert bank.do(Uphold("w", Withdraw("w", "A", 10), Reason.INSUFFICIENT_FUNDS)) == [Applied(9_990, 2)]
+
+
+def test_a_refusal_is_entered_under_its_own_id_whatever_stands_inside(bank: Bank) -> None:
+    [entry] = bank.apply(Uphold("w", Withdraw("d", "A", 10), Reason.SAME_ACCOUNT)).entries
+    assert entry.operation == Withdraw("w", "A", 10)
+
+
+def test_a_log_goes_on_in_a_later_epoch(bank: Bank) -> None:
+    position, chain = bank.state.position, bank.state.chain.hex()
+    reopening = Record(
+        version=1, log_id="x", epoch=3, node="banco-1", session="s", seq=1, instant_ms=0, base=Base(0, ""),
+        operations=(Reopen("r", 3, position, chain),),
+    )  # fmt: skip
+    apply(bank.state, reopening, records.encode(reopening), {})
+    assert (bank.state.epoch, bank.state.position) == (3, position + 1)
+
+
+def test_a_reopening_that_is_not_this_one_changes_nothing(bank: Bank) -> None:
+    assert bank.do(Reopen("r", 2, 1, "ab" * 16)) == refused(Reason.LOG_EXISTS)
+    assert bank.state.epoch == 1
 
 
 def test_the_books_are_checked_after_every_record(bank: Bank) -> None:

@@ -15,6 +15,8 @@ OPEN = {"op": "abertura", "id": "k3", "conta": "A", "saldo": 0, "limite": 0}
 GENESIS = {
     "op": "genesis", "id": "g", "livro": "x1", "moeda": "BRL", "valor_maximo": 1, "registro_maximo": 1, "resumo": "b-1",
 }  # fmt: skip
+UPHOLD = {"op": "recusa", "id": "k1", "operacao": DEPOSIT, "motivo": "insufficient_funds"}
+REOPEN = {"op": "reabertura", "id": "r", "epoca": 2, "posicao": 7, "resumo": "0" * 32}
 
 
 def body(*operations: Any, **changed: Any) -> bytes:
@@ -41,6 +43,7 @@ VALID = {
     "every operation": body(
         DEPOSIT, DEPOSIT | {"op": "saque"}, TRANSFER, OPEN, OPEN | {"titular": "Zé"}, GENESIS,
         {"op": "entrada", "id": "e", "banco": "b", "versoes": [1, 2]}, {"op": "retirar", "id": "r", "banco": "b"},
+        UPHOLD, UPHOLD | {"operacao": OPEN}, REOPEN, {"op": "versao", "id": "v", "versao": 2},
     ),
     "no operations": body(operacoes=[]),
     "a marker before genesis": body(livro="", base=[0, ""], operacoes=[]),
@@ -129,6 +132,14 @@ INVALID = {
     "limit missing": changed(OPEN, limite=None),
     "transfer without destination": changed(TRANSFER, destino=None),
     "no versions": body({"op": "entrada", "id": "e", "banco": "b", "versoes": []}),
+    "a refusal of a refusal": body(UPHOLD | {"operacao": UPHOLD}),
+    "a refusal of the log's own": body(UPHOLD | {"operacao": GENESIS}),
+    "a refusal without a reason": changed(UPHOLD, motivo=None),
+    "a refusal for no reason that there is": changed(UPHOLD, motivo="mood"),
+    "a reopening in the first epoch": changed(REOPEN, epoca=1),
+    "a reopening from nowhere": changed(REOPEN, posicao=0),
+    "a reopening with a short digest": changed(REOPEN, resumo="ab"),
+    "version 0 to come": body({"op": "versao", "id": "v", "versao": 0}),
     "currency in small letters": changed(GENESIS, moeda="brl"),
     "too many operations": body(*[DEPOSIT] * 8193),
     "too large": body().ljust(MAX_RECORD_BYTES + 1),
@@ -147,12 +158,15 @@ def test_an_invalid_body_is_skipped_and_never_raises_anything_else(name: str) ->
 
 
 @pytest.mark.parametrize("depth", [5, 50, 500, 900, 1_000, 5_000, 50_000])
-@pytest.mark.parametrize("place", ["extra", "before the name", "as id"])
+@pytest.mark.parametrize("place", ["extra", "before the name", "as id", "inside a refusal"])
 def test_no_depth_of_nesting_makes_a_difference(depth: int, place: str) -> None:
     whole = {
         "extra": body(extra=0).replace(b'"extra": 0', b'"extra": ' + nested(depth)),
         "before the name": body().replace(b'"op": "deposito"', b'"x": ' + nested(depth) + b', "op": "deposito"'),
         "as id": body().replace(b'"k1"', nested(depth)),
+        "inside a refusal": body(UPHOLD).replace(
+            b'{"op": "deposito"', b'{"x": ' + nested(depth) + b', "op": "deposito"'
+        ),
     }[place]
     with pytest.raises(InvalidRecord):
         decode(whole)

@@ -7,9 +7,9 @@ import pytest
 
 from bank import records
 from bank.entries import Entry
-from bank.errors import LogLost, StartRefused
+from bank.errors import LogLost, LogReopened, StartRefused
 from bank.ledger import genesis_operation
-from bank.operations import Deposit, Open, Operation
+from bank.operations import Activate, Deposit, Open, Operation, Reopen
 from bank.records import Base, Record
 from bank.replica import Delivery, Replica
 from bank.state import State
@@ -211,6 +211,62 @@ class TestComparing:
     def test_ones_own_records_are_not_compared(self, feed: Feed) -> None:
         feed(record(Deposit("k", "A", 1), base=Base(2, "0" * 32), node="banco-1"))
         assert feed.replica.contradictions == 0
+
+
+def reopening(feed: Feed, *, epoch: int = 2, position: int | None = None) -> Record:
+    state = feed.replica.state
+    at = state.position if position is None else position
+    return record(Reopen("r", epoch, at, state.chain.hex()), epoch=epoch, base=Base(at, state.chain.hex()))
+
+
+class TestReopening:
+    """A log that goes on, in a later epoch, from a place of the history."""
+
+    def test_who_is_just_there_goes_on(self, feed: Feed) -> None:
+        feed(reopening(feed))
+        assert (feed.replica.state.epoch, feed.position) == (2, 3)
+        feed(record(Deposit("k", "A", 1), epoch=2))
+        assert feed.replica.state.accounts["A"].balance_cents == 1
+
+    @pytest.mark.parametrize("position", [1, 3, 900])
+    def test_who_is_elsewhere_needs_a_journal(self, feed: Feed, position: int) -> None:
+        with pytest.raises(LogReopened) as raised:
+            feed(reopening(feed, position=position))
+        assert raised.value.epoch == 2
+        assert feed.position == 2, "nothing was applied"
+
+    def test_who_holds_another_history_needs_a_journal(self, feed: Feed) -> None:
+        other = record(Reopen("r", 2, 2, "ab" * 16), epoch=2)
+        with pytest.raises(LogReopened):
+            feed(other)
+
+    def test_who_is_new_needs_a_journal(self, feed: Feed) -> None:
+        with pytest.raises(LogReopened):
+            Feed()(reopening(feed))
+
+    def test_of_two_the_first_counts(self, feed: Feed) -> None:
+        second = reopening(feed)
+        feed(reopening(feed))
+        feed(second)
+        assert (feed.replica.state.epoch, feed.position) == (2, 4), "applied, and refused, at every node alike"
+
+    def test_of_another_log_it_means_nothing(self, feed: Feed) -> None:
+        feed(record(Reopen("r", 2, 2, "ab" * 16), epoch=2, log_id="y"))
+        assert (feed.replica.state.epoch, feed.position) == (1, 2)
+
+    def test_records_of_an_older_epoch_are_skipped(self, feed: Feed) -> None:
+        feed(reopening(feed))
+        feed(record(Deposit("k", "A", 1), epoch=1))
+        assert feed.replica.skipped == {"another epoch": 1}
+
+    def test_records_of_a_later_epoch_that_nothing_began_are_skipped(self, feed: Feed) -> None:
+        feed(record(Deposit("k", "A", 1), epoch=2))
+        assert feed.replica.skipped == {"another epoch": 1}
+
+
+def test_a_program_that_cannot_read_the_active_version_stops(feed: Feed) -> None:
+    with pytest.raises(StartRefused, match="newer program"):
+        feed(record(Activate("v", 2)))
 
 
 def test_memory_that_rots_is_noticed(feed: Feed) -> None:

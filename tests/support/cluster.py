@@ -88,15 +88,14 @@ class NodeProcess:
         inherited = {key: value for key, value in os.environ.items() if key not in {"HOST", "NODE_NAME"}}
         own = {"PORT": str(self.port), "DATA_DIR": str(data_dir)} | rabbit_names(data_dir)
         self._environment = inherited | own | (environment or {})
+        self.command = [sys.executable, "api.py"]
         self.process: subprocess.Popen[bytes] | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> "NodeProcess":
         """Start the process; does not wait until it is ready."""
         with self.output_path.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "api.py"], cwd=ROOT, env=self._environment, stdout=output, stderr=output
-            )
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=self._environment, stdout=output, stderr=output)
         return self
 
     def wait_ready(self, seconds: float = START_S) -> "NodeProcess":

@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test test-cluster check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster test-compose check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: $(VENV)/dev ## Check everything: format, lint, types and every test
 test-cluster: $(VENV)/dev ## Run the tests that need three RabbitMQ brokers
 	@$(BIN)/python tools/debian_packages.py
 	$(PYTEST) -m cluster tests
+
+test-compose: $(VENV)/dev ## Run the containers and break them; needs Docker with Compose
+	COMPOSE_FILE=docker-compose.yml $(BIN)/python -m tests.compose.journeys
+	COMPOSE_FILE=docker-compose.cluster.yml $(BIN)/python -m tests.compose.journeys
 
 check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
 	@$(MAKE) --no-print-directory lint types

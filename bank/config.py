@@ -83,6 +83,9 @@ class Config:
     def _check_urls(self) -> None:
         if any(urlsplit(url).scheme not in {"amqp", "amqps"} or not urlsplit(url).hostname for url in self.amqp_urls):
             raise StartRefused("AMQP_URL is not a list of amqp or amqps URLs, with commas between them.")
+        files = self.amqp_ca or self.amqp_certificate or self.amqp_key
+        if files and any(urlsplit(url).scheme != "amqps" for url in self.amqp_urls or ("",)):
+            raise StartRefused("AMQP_CA, AMQP_CERT and AMQP_KEY are for amqps:// URLs, and AMQP_URL names another.")
         for name, value in (("AMQP_EXCHANGE", self.amqp_exchange), ("AMQP_STREAM", self.amqp_stream)):
             if not re.search(AMQP_NAME, value):
                 raise StartRefused(f"{name} {value!r} must be 1-200 of A-Z a-z 0-9 . _ - and begin with a letter.")

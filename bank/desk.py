@@ -160,7 +160,8 @@ class Desk:
 
     def may_publish(self) -> bool:
         """Tell whether operations may go into the log. Called under the mutex."""
-        if self.troubles.log_lost or self.troubles.joining or self.troubles.diverged or not self.committed.log_id:
+        troubles = self.troubles
+        if troubles.log_down or troubles.log_lost or troubles.joining or troubles.diverged or not self.committed.log_id:
             return False
         if monotonic_ms() < self._listen_until_ms:
             return False
@@ -211,6 +212,7 @@ class Desk:
 
     def log_is_up(self) -> None:
         """The log answers, and it is the one that this node knows."""
+        self.log_heard_ms = monotonic_ms()
         self._set_trouble("log_down", "")
         self._set_trouble("log_lost", "")
 

@@ -76,7 +76,10 @@ class Watchdog:
         desk.troubles.lagging = max(applying_ms, desk.behind_ms(now_ms)) > config.lag_ms_max
         desk.troubles.clock_off = desk.peers.clock_is_off(now_ms, config.clock_skew_ms_max)
         oldest_ms = desk.node.oldest_flight_ms()
-        if oldest_ms is not None and now_ms - oldest_ms > config.record_silent_ms_max and not desk.troubles.log_down:
+        # Until the marker is reached this node's records lie ahead of it, however long the way: only silence counts.
+        since_ms = oldest_ms if desk.attachment.at_end else desk.log_heard_ms
+        is_late = oldest_ms is not None and since_ms is not None and now_ms - since_ms > config.record_silent_ms_max
+        if is_late and not desk.troubles.log_down:
             desk.troubles.log_down = "What this node published did not come back through the log in time."
             desk.reattach.set()
 

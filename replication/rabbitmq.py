@@ -14,10 +14,12 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pika
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
 
 from bank.errors import LogUnreachable, StartRefused
 from replication.log import FIRST, LAST, Replicas, Stored
@@ -28,6 +30,8 @@ HEARTBEAT_S = 5
 """pika hung 20 s on a paused broker with its defaults, and 45 s through a disk alarm."""
 PREFETCH_RECORDS = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
+BROKER_ERRORS = (AMQPError, AMQPConnectorException, OSError)
+"""A broker that accepts a connection and then says nothing is none of pika's AMQPErrors."""
 
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it has to say is raised, and told by us
 
@@ -47,6 +51,8 @@ class Brokers:
         """Connect to nothing yet. Raises StartRefused for a URL or a certificate that cannot be used."""
         self.node = node
         try:
+            for path in filter(None, tls):
+                Path(path).open("rb").close()  # what ssl raises names no file
             self._parameters = [_parameters(url, tls, node) for url in urls]
         except (ValueError, OSError) as error:
             raise StartRefused(f"AMQP_URL or its certificates cannot be used: {error}.") from error
@@ -71,7 +77,7 @@ class Brokers:
         for _ in self._parameters:
             try:
                 return pika.BlockingConnection(self._parameters[0])
-            except (AMQPError, OSError) as error:
+            except BROKER_ERRORS as error:
                 reasons.append(f"{self._parameters[0].host}:{self._parameters[0].port}: {error!r}")
                 self._turn()
         raise LogUnreachable(f"no broker answers ({'; '.join(reasons)})")
@@ -80,7 +86,7 @@ class Brokers:
         """Yield a connection to each broker in turn, None for one that does not answer; close it afterwards."""
         for parameters in tuple(self._parameters):
             connection = None
-            with suppress(AMQPError, OSError):
+            with suppress(*BROKER_ERRORS):
                 connection = pika.BlockingConnection(parameters)
             yield connection
             close(connection)
@@ -118,14 +124,16 @@ def broker_errors() -> Iterator[None]:
                 f"The broker refuses: {error.reply_text}. Choose another exchange and stream."
             ) from error
         raise LogUnreachable(f"the broker closed the channel: {error!r}") from error
-    except (AMQPError, OSError) as error:
+    except UnroutableError as error:
+        raise LogUnreachable("a record was unroutable: nothing is bound to the exchange; it is bound anew") from error
+    except BROKER_ERRORS as error:
         raise LogUnreachable(f"the broker: {error!r}") from error
 
 
 def close(connection: pika.BlockingConnection | None) -> None:
     """Close quietly: who gives a connection up does not want to hear what else is wrong with it."""
     if connection is not None and connection.is_open:
-        with suppress(AMQPError, OSError):
+        with suppress(*BROKER_ERRORS):
             connection.close()
 
 
@@ -199,7 +207,7 @@ class RabbitLog:
             if connection is not None:
                 RabbitReader(connection, self._stream, "next")
                 return True
-        except (AMQPError, OSError):
+        except BROKER_ERRORS:
             return False
         return False
 

@@ -35,6 +35,8 @@ def test_everything_set_is_taken() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
+        ("CLUSTER_KEY", "short", "CLUSTER_KEY must be 16-200"),
+        ("AMQP_CA", "ca.pem", "are for amqps:// URLs"),
         ("PORT", "x", "PORT='x' is not a whole number"),
         ("PORT", "0", "PORT 0 is not between"),
         ("PORT", "70000", "PORT 70000 is not between"),

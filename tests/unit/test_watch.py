@@ -1,0 +1,53 @@
+"""What the watchdog takes for trouble with the log."""
+
+import pytest
+
+from bank.config import Config
+from bank.desk import Committed, Desk
+from bank.records import Base
+from bank.state import State
+from bank.waiting import Head
+from bank.watch import Watchdog
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """The desk of a node that has published a marker at 0 ms."""
+    desk = Desk(Config(node_name="banco-1"), session="s", committed=Committed.of(State()), heard={})
+    desk.attachment.begin(now_ms=0, marker_seq=1)
+    pack(desk, now_ms=0)
+    return desk
+
+
+def pack(desk: Desk, *, now_ms: int) -> None:
+    desk.node.pack(now_ms=now_ms, instant_ms=0, head=Head(1, "x", 1, Base(0, "")), operations_allowed=False)
+
+
+def notices(desk: Desk, *, now_ms: int) -> bool:
+    watchdog = Watchdog(desk, None, None, histories=list)  # type: ignore[arg-type]
+    watchdog._look_for_trouble(now_ms)
+    return desk.reattach.is_set()
+
+
+def test_who_catches_up_waits_for_its_marker_as_long_as_the_log_brings_anything(desk: Desk) -> None:
+    desk.log_heard_ms = 58_000
+    assert not notices(desk, now_ms=60_000)
+
+
+def test_who_catches_up_and_hears_nothing_attaches_anew(desk: Desk) -> None:
+    desk.log_heard_ms = 54_000
+    assert notices(desk, now_ms=60_000)
+
+
+def test_at_the_end_a_record_that_does_not_come_back_is_trouble_whatever_else_comes(desk: Desk) -> None:
+    desk.attachment.returned(1, (1, 0))
+    desk.log_heard_ms = 60_000
+    assert notices(desk, now_ms=60_000)
+
+
+def test_operations_wait_from_the_moment_the_log_is_down(desk: Desk) -> None:
+    desk.committed = desk.committed._replace(log_id="x")
+    desk.attachment.returned(1, (1, 0))
+    assert desk.may_publish()
+    desk.log_is_down("The log does not answer.")
+    assert not desk.may_publish()

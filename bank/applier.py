@@ -145,8 +145,10 @@ class Applier:
             self._check_doubt()
             if batch := reader.poll(POLL_S):
                 self._take(batch)
-            elif self._heard_written != desk.attachment.highest_heard:
-                self._commit([])
+            else:
+                desk.log_drained_ms = monotonic_ms()
+                if self._heard_written != desk.attachment.highest_heard:
+                    self._commit([])
             if desk.recheck.is_set():
                 self._recheck()
 

@@ -1,4 +1,4 @@
-"""The desk: what the threads of one node share, all of it under one mutex, and what state the node is in.
+"""The desk: what the threads of one node share, all of it under one mutex.
 
 An ordinary mutex, for it guards requests and counters, not accounts: account state is behind the bakery locks.
 Nobody does I/O or waits for a future while holding it. Futures are resolved after it was released.
@@ -10,12 +10,12 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from bank.attachment import Attachment, Place
+from bank.condition import Condition, Troubles, condition_of
 from bank.config import Config
-from bank.errors import BankError, Diverged, LogUnavailable, NotAccepted, NotReady, OutcomeUnknown
+from bank.errors import BankError, OutcomeUnknown
 from bank.node import Node
 from bank.operations import Operation
 from bank.records import Base
@@ -25,7 +25,7 @@ from bank.waiting import Completion, Head, Result
 from replication.log import Replicas
 from replication.presence import PeerTable
 
-__all__ = ["Committed", "Condition", "Desk", "clock_ms", "monotonic_ms", "resolve"]
+__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms", "resolve"]
 
 
 log = logging.getLogger(__name__)
@@ -71,26 +71,6 @@ class Committed(NamedTuple):
         return Token(self.epoch, self.position, self.chain.hex()[:8])
 
 
-class Condition(NamedTuple):
-    """What a node is like: `state` as `/saude` names it, and, unless it accepts writes, the error that says why."""
-
-    state: str
-    refusal: NotAccepted | None
-
-
-@dataclass(slots=True)
-class Troubles:
-    """What keeps the node from accepting writes; empty or False where all is well. Sentences for operators."""
-
-    failure: str = ""
-    diverged: str = ""
-    joining: str = ""
-    log_lost: str = ""
-    log_down: str = ""
-    lagging: bool = False
-    clock_off: bool = False
-
-
 class Desk:
     """Shared by the threads of one node."""
 
@@ -114,6 +94,8 @@ class Desk:
         self._listen_until_ms = 0
         self.log_heard_ms = monotonic_ms()
         """When the log last brought anything."""
+        self.log_drained_ms = 0
+        """When it last had nothing more to bring."""
         self._behind: tuple[Place, int] | None = None
         self.applying_since_ms: int | None = None
         self.reattach = threading.Event()
@@ -130,24 +112,13 @@ class Desk:
     # --- state ---------------------------------------------------------------------------------------------------
 
     def condition(self) -> Condition:
-        """Return what the node is like now; the gravest trouble counts. Called under the mutex."""
-        troubles, may_write = self.troubles, self.may_publish() and self.config.node_name in self.committed.members
-        gravest_first: tuple[tuple[str, type[NotAccepted], str], ...] = (
-            ("parando", NotReady, "The node is stopping." if self.stopping.is_set() else ""),
-            ("falha", NotReady, troubles.failure),
-            ("divergente", Diverged, troubles.diverged),
-            ("entrando", NotReady, troubles.joining),
-            ("livro_perdido", LogUnavailable, troubles.log_lost),
-            ("sem_livro", LogUnavailable, troubles.log_down),
-            ("livro_perdido", LogUnavailable, self._lost_to_others()),
-            ("iniciando", NotReady, "" if may_write else "The node is attaching to the log."),
-            ("atrasado", NotReady, "The node lags behind the log." if troubles.lagging else ""),
-            ("relogio", NotReady, "The clock of this node is far from the others'." if troubles.clock_off else ""),
+        """Return what the node is like now. Called under the mutex."""
+        return condition_of(
+            self.troubles,
+            is_stopping=self.stopping.is_set(),
+            lost_to_others=self._lost_to_others(),
+            may_write=self.may_publish() and self.config.node_name in self.committed.members,
         )
-        for state, error, sentence in gravest_first:
-            if sentence:
-                return Condition(state, error(sentence))
-        return Condition("pronto", None)
 
     def _lost_to_others(self) -> str:
         past = self.attachment.past_end(self.committed.members)

@@ -75,13 +75,18 @@ class Watchdog:
         applying_ms = now_ms - desk.applying_since_ms if desk.applying_since_ms is not None else 0
         desk.troubles.lagging = max(applying_ms, desk.behind_ms(now_ms)) > config.lag_ms_max
         desk.troubles.clock_off = desk.peers.clock_is_off(now_ms, config.clock_skew_ms_max)
-        oldest_ms = desk.node.oldest_flight_ms()
-        # Until the marker is reached this node's records lie ahead of it, however long the way: only silence counts.
-        since_ms = oldest_ms if desk.attachment.at_end else desk.log_heard_ms
-        is_late = oldest_ms is not None and since_ms is not None and now_ms - since_ms > config.record_silent_ms_max
-        if is_late and not desk.troubles.log_down:
+        if self._is_record_lost(now_ms) and not desk.troubles.log_down:
             desk.troubles.log_down = "What this node published did not come back through the log in time."
             desk.reattach.set()
+
+    def _is_record_lost(self, now_ms: int) -> bool:
+        """Tell whether the log owes this node a record. Who is behind still has it ahead, however long the way."""
+        desk, patience_ms = self._desk, self._desk.config.record_silent_ms_max
+        oldest_ms = desk.node.oldest_flight_ms()
+        if oldest_ms is None or now_ms - oldest_ms <= patience_ms:
+            return False
+        is_read_to_the_end = desk.attachment.at_end and desk.log_drained_ms - oldest_ms > patience_ms
+        return is_read_to_the_end or now_ms - desk.log_heard_ms > patience_ms
 
     def _keep_log_alive(self, now_ms: int) -> None:
         """The live node of the lowest name publishes an empty record into a silent log, so that silence tells."""

@@ -39,10 +39,16 @@ def test_who_catches_up_and_hears_nothing_attaches_anew(desk: Desk) -> None:
     assert notices(desk, now_ms=60_000)
 
 
-def test_at_the_end_a_record_that_does_not_come_back_is_trouble_whatever_else_comes(desk: Desk) -> None:
+@pytest.mark.parametrize(("drained_ms", "is_trouble"), [(4_000, False), (5_001, True)])
+def test_at_the_end_a_record_that_does_not_come_back_is_trouble_if_nothing_more_is_to_come(
+    desk: Desk,
+    drained_ms: int,
+    is_trouble: bool,  # noqa: FBT001 - of the table above
+) -> None:
     desk.attachment.returned(1, (1, 0))
     desk.log_heard_ms = 60_000
-    assert notices(desk, now_ms=60_000)
+    desk.log_drained_ms = drained_ms
+    assert notices(desk, now_ms=60_000) is is_trouble
 
 
 def test_operations_wait_from_the_moment_the_log_is_down(desk: Desk) -> None:

@@ -19,10 +19,17 @@ from bank.operations import Genesis, accounts_of
 from bank.records import InvalidRecord, Record
 from bank.state import State, account_hash
 
-__all__ = ["Delivery", "Replica"]
+__all__ = ["Delivery", "Marks", "Replica"]
 
-RECENT_CHAINS = 4096
-"""Positions whose chain digests are at hand in memory; older ones are asked of the journal."""
+RECENT_MARKS = 4096
+"""Positions whose digests are at hand in memory; older ones are asked of the journal."""
+
+
+class Marks(NamedTuple):
+    """Both digests at one position."""
+
+    chain: bytes
+    digest: bytes
 
 
 class Delivery(NamedTuple):
@@ -43,12 +50,12 @@ class Replica:
         state: State,
         last_offset: int,
         last_checksum: bytes,
-        chain_at: Callable[[int], bytes | None],
+        marks_at: Callable[[int], Marks | None],
         hold: Callable[[Iterable[str]], AbstractContextManager[None]],
     ) -> None:
         """Begin with a state as loaded; `last_offset` and `last_checksum` are those of the last record applied.
 
-        `chain_at` returns the chain digest that the journal has for a position; `hold` holds accounts' locks.
+        `marks_at` returns the digests that the journal has for a position; `hold` holds accounts' locks.
         """
         self.node = node
         self.state = state
@@ -59,9 +66,9 @@ class Replica:
         self.contradictions = 0
         self._last_checksum = last_checksum
         self._resuming = False
-        self._chain_at = chain_at
+        self._marks_at = marks_at
         self._hold = hold
-        self._chains: OrderedDict[int, bytes] = OrderedDict({state.position: state.chain})
+        self._marks: OrderedDict[int, Marks] = OrderedDict()
         self._agrees: dict[str, bool] = {}
         self._check_version()
 
@@ -121,7 +128,7 @@ class Replica:
             change = apply(self.state, record, body, remembered)
         self.last_offset = offset
         self._last_checksum = change.checksum
-        self._remember_chain(change.position, change.chain)
+        self._remember(change.position, Marks(change.chain, change.digest))
         self._check_version()
         return Delivery(offset, record, change)
 
@@ -157,10 +164,10 @@ class Replica:
             )
         return True
 
-    def _remember_chain(self, position: int, chain: bytes) -> None:
-        self._chains[position] = chain
-        if len(self._chains) > RECENT_CHAINS:
-            self._chains.popitem(last=False)
+    def _remember(self, position: int, marks: Marks) -> None:
+        self._marks[position] = marks
+        if len(self._marks) > RECENT_MARKS:
+            self._marks.popitem(last=False)
 
     def _compare(self, record: Record, own_position: int) -> None:
         if record.node == self.node or (record.log_id, record.epoch) != (self.state.log_id, self.state.epoch):
@@ -170,11 +177,14 @@ class Replica:
         elif record.base.position > 0:
             self.hear(record.node, record.base.position, bytes.fromhex(record.base.chain))
 
-    def hear(self, node: str, position: int, chain: bytes) -> None:
-        """Compare what another node holds at a position with one's own; positions unknown here say nothing."""
-        mine = self._chains.get(position) or self._chain_at(position)
+    def hear(self, node: str, position: int, chain: bytes, digest: bytes | None = None) -> None:
+        """Compare what another node holds at a position with one's own; positions unknown here say nothing.
+
+        The chain tells another history; the digest, if it was said, another content of the same history.
+        """
+        mine = self._marks.get(position) or self._marks_at(position)
         if mine is not None:
-            self.judge(node, agrees=mine == chain)
+            self.judge(node, agrees=mine == (chain, mine.digest if digest is None else digest))
 
     def judge(self, node: str, *, agrees: bool) -> None:
         """Note whether another node agrees; while old records are replayed contradictions are only counted."""

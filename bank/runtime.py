@@ -45,7 +45,7 @@ from bank.journal_copy import copy_journal
 from bank.journal_reader import JournalReader
 from bank.operations import Operation
 from bank.publisher import Publisher
-from bank.replica import Replica
+from bank.replica import Marks, Replica
 from bank.views import AccountView, Answer, Consistency, Health, LogView, NodeView, Token
 from bank.waiting import Result, Timeout
 from bank.watch import Herald, Watchdog
@@ -107,7 +107,7 @@ class Runtime:
             state=state,
             last_offset=last.offset if last else 0,
             last_checksum=last.checksum if last else b"",
-            chain_at=self._chain_at,
+            marks_at=self._marks_at,
             hold=self._locks.hold,
         )
         self._position_waiters = threading.BoundedSemaphore(max(1, config.threads // 4))
@@ -242,8 +242,8 @@ class Runtime:
         """
         if self._desk.committed.position < minimum.position:
             self._await_position(minimum.position)
-        chain = self._chain_at(minimum.position)
-        if minimum.position and (chain is None or not chain.hex().startswith(minimum.chain)):
+        marks = self._marks_at(minimum.position)
+        if minimum.position and (marks is None or not marks.chain.hex().startswith(minimum.chain)):
             raise PositionAbandoned(f"Another history stands at position {minimum.position}.")
 
     def _await_position(self, position: int) -> None:
@@ -261,9 +261,9 @@ class Runtime:
 
     # --- what the journal tells ----------------------------------------------------------------------------------
 
-    def _chain_at(self, position: int) -> bytes | None:
+    def _marks_at(self, position: int) -> Marks | None:
         row = self.history.record(position)
-        return row.chain if row else None
+        return Marks(row.chain, row.digest) if row else None
 
     def _histories(self) -> list[str]:
         """Return the names of other nodes of this folder whose journals have applied anything."""

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.025
 TWIN_WAIT_MS = 10_000
-FOLLOWING = {"pronto", "atrasado", "relogio"}
+FOLLOWING = {"pronto", "atrasado", "relogio", "divergente"}
 """States of a node that follows the log."""
 
 
@@ -186,7 +186,8 @@ class Herald:
             is_of_this_history = (heartbeat.log_id, heartbeat.epoch) == (desk.committed.log_id, desk.committed.epoch)
             # Who has not proved yet that it stands on the log, or knows that it does not, contradicts nobody.
             if is_of_this_history and heartbeat.position > 0 and heartbeat.state in FOLLOWING:
-                self._replica.hear(heartbeat.node, heartbeat.position, bytes.fromhex(heartbeat.chain))
+                digests = bytes.fromhex(heartbeat.chain), bytes.fromhex(heartbeat.digest)
+                self._replica.hear(heartbeat.node, heartbeat.position, *digests)
         against = self._replica.contradicting()
         if against != self._known_against:
             self._known_against = against

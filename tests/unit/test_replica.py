@@ -11,7 +11,7 @@ from bank.errors import LogLost, LogReopened, StartRefused
 from bank.ledger import genesis_operation
 from bank.operations import Activate, Deposit, Open, Operation, Reopen
 from bank.records import Base, Record
-from bank.replica import Delivery, Replica
+from bank.replica import Delivery, Marks, Replica
 from bank.state import State
 
 
@@ -31,9 +31,9 @@ class Feed:
     """A replica of banco-1 and the log it reads."""
 
     def __init__(self) -> None:
-        self.chains: dict[int, bytes] = {}
+        self.marks: dict[int, Marks] = {}
         self.replica = Replica(
-            node="banco-1", state=State(), last_offset=0, last_checksum=b"", chain_at=self.chains.get,
+            node="banco-1", state=State(), last_offset=0, last_checksum=b"", marks_at=self.marks.get,
             hold=lambda _: nullcontext(),
         )  # fmt: skip
         self.known: dict[str, Entry] = {}
@@ -48,7 +48,7 @@ class Feed:
         delivery = self.replica.deliver(self.offset, body, admitted, self.known)
         if delivery.change is not None:
             self.known |= {entry.operation.id: entry for entry in delivery.change.entries}
-            self.chains[self.replica.state.position] = self.replica.state.chain
+            self.marks[self.replica.state.position] = Marks(delivery.change.chain, delivery.change.digest)
         return delivery
 
     @property
@@ -164,7 +164,7 @@ class TestComparing:
     """What publishers say of the past, against what one holds."""
 
     def test_a_base_that_agrees(self, feed: Feed) -> None:
-        feed(record(Deposit("k", "A", 1), base=Base(2, feed.chains[2].hex())))
+        feed(record(Deposit("k", "A", 1), base=Base(2, feed.marks[2].chain.hex())))
         assert feed.replica.contradicting() == []
 
     def test_a_base_that_contradicts(self, feed: Feed) -> None:
@@ -188,7 +188,7 @@ class TestComparing:
         assert feed.replica.state.accounts["A"].balance_cents == 1
 
     def test_one_against_two_stays_up(self, feed: Feed) -> None:
-        feed.replica.hear("banco-3", 2, feed.chains[2])
+        feed.replica.hear("banco-3", 2, feed.marks[2].chain)
         feed.replica.hear("banco-2", 2, bytes(16))
         assert not feed.replica.is_outvoted()
         feed.replica.hear("banco-3", 2, bytes(16))
@@ -196,8 +196,15 @@ class TestComparing:
 
     def test_who_agrees_again_contradicts_no_more(self, feed: Feed) -> None:
         feed.replica.hear("banco-2", 2, bytes(16))
-        feed.replica.hear("banco-2", 2, feed.chains[2])
+        feed.replica.hear("banco-2", 2, feed.marks[2].chain)
         assert feed.replica.contradicting() == []
+
+    def test_another_content_of_the_same_history_contradicts(self, feed: Feed) -> None:
+        chain, digest = feed.marks[2]
+        feed.replica.hear("banco-2", 2, chain, digest)
+        assert feed.replica.contradicting() == []
+        feed.replica.hear("banco-2", 2, chain, bytes(16))
+        assert feed.replica.contradicting() == ["banco-2"]
 
     def test_while_old_records_are_replayed_contradictions_are_only_counted(self, feed: Feed) -> None:
         feed.replica.live = False

@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test test-cluster test-compose check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster test-compose mutants check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: $(VENV)/dev ## Check everything: format, lint, types and every test
 test-cluster: $(VENV)/dev ## Run the tests that need three RabbitMQ brokers
 	@$(BIN)/python tools/debian_packages.py
 	$(PYTEST) -m cluster tests
+
+mutants: $(VENV)/dev ## Plant one bug after the other and see that a test catches each
+	$(BIN)/python -m tests.mutants.run
 
 test-compose: $(VENV)/dev ## Run the containers and break them; needs Docker with Compose
 	COMPOSE_FILE=docker-compose.yml $(BIN)/python -m tests.compose.journeys

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,21 @@ def eventually(what: Callable[[], Any], *, seconds: float = 10.0, every: float =
     return value
 
 
+_PORTS = range(10_000, 32_000)
+"""Below those that outgoing connections get, which could take one between its choice and its use."""
+_handed_out: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on now, and that this process has not handed out yet."""
+    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 8
+    while True:
+        port = random.choice(_PORTS[worker % workers :: workers])
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _handed_out:
+                _handed_out.add(port)
+                return port
 
 
 def rabbit_names(data_dir: Path) -> dict[str, str]:

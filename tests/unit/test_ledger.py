@@ -35,9 +35,9 @@ class Bank:
         self.known: dict[str, Entry] = {}
         self.do(genesis_operation(operation_id="genesis", log_id="x"))
 
-    def apply(self, *operations: Operation, instant_ms: int = 0) -> Change:
+    def apply(self, *operations: Operation, instant_ms: int = 0, node: str = "banco-1") -> Change:
         record = Record(
-            version=1, log_id="x", epoch=1, node="banco-1", session="s", seq=1, instant_ms=instant_ms, base=Base(0, ""),
+            version=1, log_id="x", epoch=1, node=node, session="s", seq=1, instant_ms=instant_ms, base=Base(0, ""),
             operations=operations,
         )  # fmt: skip
         change = apply(self.state, record, records.encode(record), self.known)
@@ -141,14 +141,34 @@ def test_a_version_counts_every_movement_and_no_refusal(bank: Bank) -> None:
 
 
 def test_an_entry_leads_back_to_the_one_before_it(bank: Bank) -> None:
-    opening = bank.state.accounts["A"].last_entry
+    opening, opening_of_b = (bank.state.accounts[name].last_entry for name in "AB")
     deposit, refusal, transfer = bank.apply(
         Deposit("1", "A", 1), Withdraw("2", "A", 99_999), Transfer("3", "B", "A", 1)
     ).entries
     assert deposit.previous == opening
     assert (refusal.previous, transfer.previous) == (0, 0), "refusals stand in no trail"
-    moved = bank.apply(Transfer("4", "A", "B", 1)).entries[0]
+    change = bank.apply(Transfer("4", "A", "B", 1))
+    [moved] = change.entries
     assert moved.previous == deposit.number
+    assert moved.counterpart_previous == opening_of_b
+    assert change.touched == ["A", "B"]
+
+
+def test_a_repeat_by_way_of_another_node_is_a_repeat(bank: Bank) -> None:
+    bank.do(Deposit("k", "A", 1))
+    [again] = bank.apply(Deposit("k", "A", 1), node="banco-2").outcomes
+    assert (again.bank, again.outcome, bank.state.accounts["A"].balance_cents) == (
+        "banco-1",
+        Applied(10_001, 2),
+        10_001,
+    )
+
+
+def test_a_refusal_is_remembered_also_within_one_record(bank: Bank) -> None:
+    too_much = Withdraw("w", "B", 5)
+    outcomes = bank.do(too_much, Deposit("d", "B", 100), too_much)
+    assert [outcomes[0], outcomes[2]] == refused(Reason.INSUFFICIENT_FUNDS) * 2
+    assert bank.do(too_much) == refused(Reason.INSUFFICIENT_FUNDS)
 
 
 def test_time_never_runs_backwards(bank: Bank) -> None:

@@ -9,7 +9,7 @@ from bank import records
 from bank.entries import Entry
 from bank.errors import LogLost, LogReopened, StartRefused
 from bank.ledger import genesis_operation
-from bank.operations import Activate, Deposit, Open, Operation, Reopen
+from bank.operations import Activate, Deposit, Open, Operation, Reopen, Transfer
 from bank.records import Base, Record
 from bank.replica import Delivery, Marks, Replica
 from bank.state import State
@@ -274,6 +274,16 @@ class TestReopening:
 def test_a_program_that_cannot_read_the_active_version_stops(feed: Feed) -> None:
     with pytest.raises(StartRefused, match="newer program"):
         feed(record(Activate("v", 2)))
+
+
+def test_a_record_is_applied_under_the_locks_of_all_accounts_that_it_concerns(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[str] = []
+    monkeypatch.setattr(feed.replica, "_hold", lambda names: nullcontext(held.extend(names)))
+    feed(record(Open("b", "B", 0, 0), Deposit("d", "A", 5), Transfer("t", "A", "B", 1)))
+    assert set(held) == {"A", "B"}
+    assert held[-2:] == ["A", "B"]
 
 
 def test_memory_that_rots_is_noticed(feed: Feed) -> None:

@@ -1,0 +1,199 @@
+"""Planted bugs: one change of the product each, and the tests that must not let it pass.
+
+`old` stands exactly once in its file. A change that no test notices says that a promise is not tested.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["MUTANTS", "Mutant"]
+
+
+class Mutant(NamedTuple):
+    """One planted bug."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "no deduplication",
+        "bank/ledger.py",
+        "if (first := known.get(operation.id)) is not None:",
+        "if (first := known.get(operation.id)) is not None and False:",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "deduplication per node only",
+        "bank/ledger.py",
+        "if (first := known.get(operation.id)) is not None:",
+        "if (first := known.get(operation.id)) is not None and first.bank == bank:",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "no deduplication across one delivery",
+        "bank/applier.py",
+        "remembered |= {entry.operation.id: entry for entry in delivery.change.entries}",
+        "pass",
+        "tests/unit/test_applier.py",
+    ),
+    Mutant(
+        "answered before the commit",
+        "bank/applier.py",
+        "        if applied:\n            self._commit(applied)\n        self._let_out(done)",
+        "        self._let_out(done)\n        if applied:\n            self._commit(applied)",
+        "tests/unit/test_applier.py",
+    ),
+    Mutant(
+        "position committed before the entries",
+        "bank/journal.py",
+        "        with self._disk(), transaction(self._db):\n            self._db.executemany(_INSERT_ENTRY",
+        "        with self._disk(), transaction(self._db):\n"
+        "            self._db.execute(_PUT_STATE, _state_row(state))\n"
+        "        with self._disk(), transaction(self._db):\n            self._db.executemany(_INSERT_ENTRY",
+        "tests/unit/test_applier.py",
+    ),
+    Mutant(
+        "attached after the last position instead of at it",
+        "bank/replica.py",
+        "        return self.last_offset\n\n    def resume_before",
+        "        self._resuming = False\n        return self.last_offset + 1\n\n    def resume_before",
+        "tests/unit/test_replica.py",
+    ),
+    Mutant(
+        "the end of the log believed wherever it is heard",
+        "bank/attachment.py",
+        "if offset <= last_offset:",
+        "if offset < 0:",
+        "tests/unit/test_attachment.py",
+    ),
+    Mutant(
+        "what is past the end forgotten",
+        "bank/attachment.py",
+        "                if place < reached:\n",
+        "                if False:\n",
+        "tests/unit/test_attachment.py",
+    ),
+    Mutant(
+        "unroutable records taken for stored (no mandatory)",
+        "replication/rabbitmq.py",
+        "mandatory=True",
+        "mandatory=False",
+        "tests/faults/test_broker_binding.py",
+    ),
+    Mutant(
+        "the second leg of a transfer is no account of it",
+        "bank/operations.py",
+        "            return (operation.account_id, operation.counterpart_id)",
+        "            return (operation.account_id,)",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "accounts changed outside their locks",
+        "bank/replica.py",
+        "        with self._hold(name for operation in record.operations for name in accounts_of(operation)):",
+        "        with self._hold(accounts_of(record.operations[0])[:1]):",
+        "tests/unit/test_replica.py",
+    ),
+    Mutant(
+        "refusals not remembered",
+        "bank/ledger.py",
+        "if entry.position == state.position and entry.number]",
+        "if entry.position == state.position and entry.number and not isinstance(entry.outcome, Rejected)]",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "refusals forgotten within a record",
+        "bank/ledger.py",
+        "    known[operation.id] = entry\n",
+        "    if not isinstance(outcome, Rejected):\n        known[operation.id] = entry\n",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "limit of the wrong account",
+        "bank/ledger.py",
+        "if origin.balance_cents + origin.limit_cents < operation.amount_cents:",
+        "if origin.balance_cents + destination.limit_cents < operation.amount_cents:",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "a read answered by any record of its node",
+        "bank/node.py",
+        "        flight = self._flights.get(record.seq)\n        return",
+        "        flight = next(iter(self._flights.values()), None)\n        return",
+        "tests/unit/test_node.py",
+    ),
+    Mutant(
+        "digest without outcomes",
+        "bank/ledger.py",
+        "state.chain = digests.chain(state.chain, body_checksum, head, map(to_row, entries))",
+        "state.chain = digests.chain(state.chain, body_checksum, head, [])",
+        "tests/unit/test_journal.py",
+    ),
+    Mutant(
+        "genesis race settled locally",
+        "bank/replica.py",
+        '            return None if _is_genesis(record) else "before genesis"',
+        '            return None if _is_genesis(record) and record.node == self.node else "before genesis"',
+        "tests/unit/test_replica.py",
+    ),
+    Mutant(
+        "a rebuilding that forgets the tail",
+        "bank/caretaker.py",
+        "                self._branches.bring_home()",
+        "                pass",
+        "tests/faults/test_lost_log.py",
+    ),
+    Mutant(
+        "a reopening taken from anywhere",
+        "bank/replica.py",
+        "if (operation.position, operation.chain) != (state.position, state.chain.hex()):",
+        "if operation.position < 0:",
+        "tests/unit/test_replica.py",
+    ),
+    Mutant(
+        "a log reopened while a member is away",
+        "bank/rebuilding.py",
+        "        if heard is None:\n",
+        "        if heard is None:\n            continue\n        if heard is None:\n",
+        "tests/unit/test_rebuilding.py",
+    ),
+    Mutant(
+        "what was refused is executed after a rebuilding",
+        "bank/ledger.py",
+        "            return Rejected(operation.reason)",
+        "            return _execute(state, operation.original, bank, number)",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "a copy believed without its history",
+        "bank/journal_copy.py",
+        "problem = state_problem(db, state) or history_problem(db)",
+        "problem = None",
+        "tests/unit/test_journal_copy.py",
+    ),
+    Mutant(
+        "what may have been applied called not applied",
+        "bank/node.py",
+        "        if self.is_unsettled(pending.operation.id):\n            return Completion(waiter, OutcomeUnknown",
+        "        if False:\n            return Completion(waiter, OutcomeUnknown",
+        "tests/unit/test_node.py",
+    ),
+    Mutant(
+        "operations published while the log is down",
+        "bank/desk.py",
+        "if troubles.log_down or troubles.log_lost or",
+        "if troubles.log_lost or",
+        "tests/unit/test_watch.py",
+    ),
+    Mutant(
+        "another content of the same history passed over",
+        "bank/replica.py",
+        "agrees=mine == (chain, mine.digest if digest is None else digest)",
+        "agrees=mine.chain == chain",
+        "tests/unit/test_replica.py",
+    ),
+)  # fmt: skip

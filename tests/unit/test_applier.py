@@ -1,0 +1,116 @@
+"""The applier without its thread: what was delivered together is applied and committed once, then let out."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from bank import records
+from bank.applier import Applier
+from bank.config import Config
+from bank.desk import Committed, Desk
+from bank.errors import JournalFailed
+from bank.journal import Journal
+from bank.ledger import genesis_operation
+from bank.operations import Deposit, Open, Operation
+from bank.records import Base, Record
+from bank.replica import Replica
+from locks.accounts import AccountLocks
+from locks.bakery import ThreadSlots
+from replication.log import Stored
+from replication.memory import MemoryLog
+
+
+class Node:
+    """The parts of a node that the applier moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journal = Journal(folder)
+        self.state = self.journal.load()
+        self.desk = Desk(Config(node_name="banco-1"), session="s", committed=Committed.of(self.state), heard={})
+        locks = AccountLocks(ThreadSlots(4))
+        replica = Replica(
+            node="banco-1", state=self.state, last_offset=0, last_checksum=b"", marks_at=lambda _: None,
+            hold=locks.hold,
+        )  # fmt: skip
+        self.applier = Applier(self.desk, MemoryLog(), self.journal, replica, locks, joiner=None)  # type: ignore[arg-type]
+        self.offset = 0
+
+    def take(self, *delivered: tuple[Operation, ...]) -> None:
+        """Have these records delivered together."""
+        batch = []
+        for operations in delivered:
+            self.offset += 1
+            record = Record(
+                version=1, log_id="x", epoch=1, node="banco-2", session="t", seq=self.offset, instant_ms=0,
+                base=Base(0, ""), operations=operations,
+            )  # fmt: skip
+            batch.append(Stored(self.offset, records.encode(record)))
+        self.applier._take(batch)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """A node with one account."""
+    node = Node(tmp_path)
+    node.take((genesis_operation(operation_id="g", log_id="x"),), (Open("o", "A", 0, 0),))
+    yield node
+    node.journal.close()
+
+
+def waits_for(node: Node, operation: Operation) -> "Future[object]":
+    future: Future[object] = Future()
+    node.desk.node.propose(operation, future, 1 << 60)
+    return future
+
+
+def test_an_id_that_comes_twice_in_one_delivery_is_applied_once(node: Node) -> None:
+    deposit = Deposit("d", "A", 5)
+    node.take((deposit,), (deposit, deposit))
+    assert node.state.accounts["A"].balance_cents == 5
+
+
+def test_an_id_that_the_journal_knows_is_not_applied_again(node: Node) -> None:
+    node.take((Deposit("d", "A", 5),))
+    node.take((Deposit("d", "A", 5),))
+    assert node.state.accounts["A"].balance_cents == 5
+
+
+def test_nobody_is_answered_and_nothing_announced_before_the_commit(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deposit = Deposit("d", "A", 5)
+    future = waits_for(node, deposit)
+
+    def fail(*_: object) -> None:
+        assert not future.done()
+        assert node.desk.committed.position == 2
+        raise JournalFailed("the disk is full")
+
+    monkeypatch.setattr(node.journal, "commit", fail)
+    with pytest.raises(JournalFailed):
+        node.take((deposit,))
+    assert not future.done()
+    assert node.desk.committed.position == 2
+
+
+def test_after_the_commit_everybody_is(node: Node) -> None:
+    deposit = Deposit("d", "A", 5)
+    future = waits_for(node, deposit)
+    node.take((deposit,))
+    assert future.done()
+    assert node.desk.committed.position == 3
+
+
+def test_a_commit_that_fails_in_the_middle_leaves_nothing_of_it(node: Node, tmp_path: Path) -> None:
+    node.journal._db.execute(
+        "CREATE TEMP TRIGGER full BEFORE INSERT ON main.records BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+    )
+    with pytest.raises(JournalFailed):
+        node.take((Deposit("d", "A", 5),))
+    node.journal.close()
+    again = Journal(tmp_path)
+    assert again.load().position == 2
+    assert again.remembered(["d"]) == {}
+    again.close()

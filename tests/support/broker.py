@@ -3,15 +3,22 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
+from bank.errors import LogUnreachable
+from replication.log import FIRST
+from replication.rabbitmq import Brokers, RabbitLog
 from tests.support.cluster import eventually, free_port
 from tools.local_broker import PROGRAMS, pid_path, prepare
 
 __all__ = ["Broker", "BrokerCluster"]
 
 START_S = 90.0
+WARM_S = 60.0
 
 
 class Broker:
@@ -41,9 +48,12 @@ class Broker:
         return self
 
     def _is_up(self) -> bool:
+        self._assert_alive()
+        return self._pid_path.exists()
+
+    def _assert_alive(self) -> None:
         assert self._server is not None
         assert self._server.poll() is None, (self.folder / "output").read_text()
-        return self._pid_path.exists()
 
     @property
     def _pid_path(self) -> Path:
@@ -66,14 +76,23 @@ class Broker:
         """Kill -9, and wait until it is gone."""
         assert self._server is not None
         if self._server.poll() is None and self._pid_path.exists():
-            self.send(signal.SIGCONT)
-            self.send(signal.SIGKILL)
+            with suppress(ProcessLookupError):  # killed before, and its wrapper has not noticed yet
+                self.send(signal.SIGCONT)
+                self.send(signal.SIGKILL)
         self._server.wait(30)
         self._pid_path.unlink(missing_ok=True)
 
     def restart(self) -> "Broker":
         """Start again, with what it had on its disk."""
         return self.start().wait_ready()
+
+    @property
+    def is_listening(self) -> bool:
+        """True if clients can connect. Fails if the process has ended."""
+        self._assert_alive()
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
     def is_running(self) -> bool:
@@ -91,16 +110,66 @@ class BrokerCluster:
     """Three brokers that share their streams."""
 
     def __init__(self, folder: Path) -> None:
-        """Start three brokers and join them."""
-        self.brokers = [Broker(folder, name).start() for name in ("um", "dois", "tres")]
-        for broker in self.brokers:
-            broker.wait_ready()
-        first, *others = self.brokers
+        """Start three brokers, join them, and wait until they are whole."""
+        self.brokers = [Broker(folder, name) for name in ("um", "dois", "tres")]
+        try:
+            self.start()
+            self._join()
+            self.make_whole()
+        except BaseException:
+            self.remove()
+            raise
+
+    def _join(self) -> None:
+        first, *others = [broker.wait_ready() for broker in self.brokers]
         for broker in others:
             broker.control("stop_app")
             broker.control("join_cluster", first.node)
             broker.control("start_app")
-        first.control("await_online_nodes", "3")
+
+    def start(self) -> None:
+        """Start whoever does not run; does not wait, for a broker that was killed waits for the others itself."""
+        for broker in self.brokers:
+            if not broker.is_running:
+                broker.start()
+
+    def kill(self) -> None:
+        """Kill -9 all three at once, and wait until they are gone."""
+        for broker in self.brokers:
+            broker.send(signal.SIGKILL)
+        for broker in self.brokers:
+            broker.kill()
+
+    def make_whole(self) -> None:
+        """Bring back whoever was paused or killed, and wait until streams work through each broker."""
+        for broker in self.brokers:
+            if broker.is_running:
+                broker.send(signal.SIGCONT)
+        self.start()
+        for broker in self.brokers:
+            broker.wait_ready()
+        for broker in self.brokers:
+            broker.control("await_online_nodes", str(len(self.brokers)))
+        for broker in self.brokers:
+            eventually(partial(self._makes_streams, broker), seconds=WARM_S, every=0.2)
+
+    def _makes_streams(self, broker: Broker) -> bool:
+        """Try all that a log needs through this broker: who only just joined closes its clients' connections (541)."""
+        name = f"scratch.{broker.node}"
+        through = Brokers([broker.url])
+        everywhere = RabbitLog(Brokers(self.url.split(",")), exchange=name, stream=name)
+        try:
+            with closing(RabbitLog(through, exchange=name, stream=name)) as log:
+                log.append(b"scratch")
+                with closing(log.read_from(FIRST)) as reader:
+                    works = bool(reader.poll(5.0)) and everywhere.replicas().held == len(self.brokers)
+            with through.connection() as connection, closing(connection):
+                channel = connection.channel()
+                channel.queue_delete(name)
+                channel.exchange_delete(name)
+        except LogUnreachable:
+            return False
+        return works
 
     @property
     def url(self) -> str:

@@ -29,7 +29,7 @@ class Attachment:
         self._marker_seq = 0
         self._returned = False
         self._heard_since: set[str] = set()
-        self._all_heard = False
+        self._is_proved = False
         self._claims: dict[str, tuple[Place, int]] = {}
         """Of a node ahead of this one: its place, and the record of one's own that will prove or refute it."""
         self._past_end: dict[str, Place] = {}
@@ -40,7 +40,7 @@ class Attachment:
         self._marker_seq = marker_seq
         self._returned = False
         self._heard_since.clear()
-        self._all_heard = False
+        self._is_proved = False
         self._past_end.clear()
         self._claims = {name: (place, marker_seq) for name, place in self.highest_heard.items() if name != self._node}
 
@@ -91,10 +91,13 @@ class Attachment:
     def settled(self, members: Collection[str], *, now_ms: int) -> bool:
         """Tell whether operations may be published, as far as the log is concerned.
 
-        Who becomes a member after all others were heard got what it has from this log: nobody waits for it.
+        Once all members were heard, or are silent, and none proved to be past the end, the log is the one that it was
+        for as long as this attachment lasts: who is a little ahead from then on, or joins, holds up nobody.
         """
         if not self._returned or self.past_end(members):
             return False
-        unheard = set(members) - self._heard_since - {self._node}
-        self._all_heard = self._all_heard or not unheard or now_ms - self._began_ms >= self._silent_ms_max
-        return self._all_heard
+        if not self._is_proved:
+            unheard = set(members) - self._heard_since - {self._node}
+            are_heard = not unheard or now_ms - self._began_ms >= self._silent_ms_max
+            self._is_proved = are_heard and not self._claims.keys() & set(members or self._claims)
+        return self._is_proved

@@ -49,6 +49,18 @@ def test_who_was_heard_is_not_waited_for() -> None:
     assert attachment.settled(MEMBERS, now_ms=1)
 
 
+def test_nothing_is_written_between_hearing_of_a_member_ahead_and_knowing_whether_the_log_has_what_it_has() -> None:
+    attachment = attached()
+    attachment.returned(10, (1, 100))
+    hear(attachment, "banco-2", 150, next_seq=11)
+    hear(attachment, "banco-3", 5)
+    assert not attachment.settled(MEMBERS, now_ms=60_000)
+    attachment.returned(11, (1, 150))
+    assert attachment.settled(MEMBERS, now_ms=60_000)
+    hear(attachment, "banco-2", 151, next_seq=12)
+    assert attachment.settled(MEMBERS, now_ms=60_001), "by now the log is known"
+
+
 def test_a_member_that_joins_later_holds_up_nobody() -> None:
     attachment = attached()
     attachment.returned(10, (1, 100))

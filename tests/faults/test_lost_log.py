@@ -166,7 +166,7 @@ def test_two_operators_who_reopen_at_two_nodes_at_once_make_one_history(tmp_path
         pair = cluster.nodes[:2]
         eventually(lambda: {state_of(node) for node in pair} == {"livro_perdido"}, seconds=20)
         body = {"sem": [third.name]}
-        eventually(lambda: silent(pair[0], third), seconds=10)
+        eventually(lambda: all(silent(node, third) for node in pair), seconds=10)
         at_once = [threading.Thread(target=node.post, args=("/cluster/reabertura", body)) for node in pair]
         for thread in at_once:
             thread.start()

@@ -7,9 +7,7 @@ POWER_CUTS=10 makes it a long run.
 
 import os
 import random
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,43 +16,16 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.customers import crowd, open_accounts, verdict
+from tests.support.disk import Disk
 
 POWER_CUTS = int(os.environ.get("POWER_CUTS", "2"))
-
-
-class Disk:
-    """An ext4 image, mounted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.image = folder / "disk.img"
-        self.place = folder / "disk"
-        self.place.mkdir()
-        with self.image.open("wb") as file:
-            file.truncate(256 * 1024 * 1024)
-        subprocess.run(["mkfs.ext4", "-q", "-F", str(self.image)], check=True)
-        self.mount()
-
-    def mount(self) -> None:
-        subprocess.run(["mount", "-o", "loop", str(self.image), str(self.place)], check=True)
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", str(self.place)], check=True)
-
-    def copy(self) -> Path:
-        """Return an image of what is on the disk now; the page cache is not."""
-        copy = self.image.with_name("cut.img")
-        subprocess.run(["cp", "--sparse=always", str(self.image), str(copy)], check=True)
-        return copy
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A disk whose power can be cut."""
-    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None or not Path("/dev/loop-control").exists():
-        pytest.skip("a disk image behind a loop device needs root, mkfs.ext4 and /dev/loop-control")
-    disk = Disk(tmp_path)
-    yield disk
-    disk.unmount()
+    with Disk.mounted(tmp_path) as disk:
+        yield disk
 
 
 @pytest.mark.timeout(60 + 30 * POWER_CUTS)
@@ -71,9 +42,7 @@ def test_a_power_cut_loses_nothing_that_was_answered(disk: Disk, tmp_path: Path)
             copy = disk.copy()
             for node in cluster.nodes:
                 node.kill()
-            disk.unmount()
-            copy.rename(disk.image)
-            disk.mount()
+            disk.become(copy)
             for node in cluster.nodes:
                 node.start()
             for node in cluster.nodes:

@@ -1,0 +1,72 @@
+"""A link between a node and its broker that can be cut, mended and made slow: a small proxy on the loopback."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+
+from tests.support.cluster import free_port
+
+__all__ = ["Link"]
+
+
+class Link:
+    """Passes what a node sends to `url` on to a broker, and back."""
+
+    def __init__(self, broker_port: int) -> None:
+        """Pass everything, at once."""
+        port = free_port()
+        self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
+        self.delay_s = 0.0
+        """How long each piece takes, one after another."""
+        self._broker_port = broker_port
+        self._cuts = 0
+        self._whole = threading.Event()
+        self._whole.set()
+        self._server = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Pass nothing more, not even that the other side is gone: a host without power says nothing."""
+        self._cuts += 1
+        self._whole.clear()
+
+    def mend(self) -> None:
+        """Let new connections pass. The old ones end, and what was under way on them is lost."""
+        self._whole.set()
+
+    def close(self) -> None:
+        """End for good."""
+        self.cut()
+        self._server.close()
+        self.mend()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                node, _ = self._server.accept()
+                threading.Thread(target=self._join, args=(node,), daemon=True).start()
+
+    def _join(self, node: socket.socket) -> None:
+        self._whole.wait()
+        try:
+            broker = socket.create_connection(("127.0.0.1", self._broker_port))
+        except OSError:
+            node.close()
+            return
+        for source, target in ((node, broker), (broker, node)):
+            threading.Thread(target=self._pass_on, args=(source, target, self._cuts), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, cuts: int) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                time.sleep(self.delay_s)
+                self._whole.wait()
+                if self._cuts != cuts:
+                    break
+                target.sendall(data)
+        self._whole.wait()
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()

@@ -34,7 +34,7 @@ status: $(VENV)/node ## Say which nodes of `make run` are up, and their process 
 test: $(VENV)/dev ## Check everything: format, lint, types and every test
 	@$(BIN)/python tools/debian_packages.py
 	@$(MAKE) --no-print-directory lint types
-	$(PYTEST) -m "not cluster"
+	$(PYTEST) -n 2 --dist loadfile -m "not cluster"
 	$(PYTEST) tests/integration/test_routes.py tests/integration/test_reads.py --log rabbitmq
 
 test-cluster: $(VENV)/dev ## Run the tests that need three RabbitMQ brokers

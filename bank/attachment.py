@@ -54,10 +54,13 @@ class Attachment:
 
     def heard(self, node: str, place: Place, *, own_place: Place, next_seq: int) -> bool:
         """Take in a heartbeat. Returns True if a record must be published to find out whether the log lost it."""
-        self._heard_since.add(node)
         if place > self.highest_heard.get(node, (0, 0)):
             self.highest_heard[node] = place
-        if place <= own_place or node in self._claims:
+        claim = self._claims.get(node)
+        if claim is not None and place > claim[0]:
+            return False  # more than is being proved: it is heard by its next heartbeat, which will claim it
+        self._heard_since.add(node)
+        if place <= own_place or claim is not None:
             return False
         self._claims[node] = (place, next_seq)
         return True

@@ -268,22 +268,49 @@ def test_forked_log_what_waits_at_a_node_is_not_written_before_the_node_has_atta
 ) -> None:
     (_, behind), (to_ahead, to_behind) = cluster.nodes, links
     left = lose_two_records(disk, own_broker, links, cluster)
-    with ThreadPoolExecutor(32) as customers:
-        asked: list[Future[requests.Response]] = []
-
-        def one_waits() -> bool:
-            """Ask until one operation waits, for the broker is silent to what was published before it."""
-            asked.append(customers.submit(deposit, behind, f"unconfirmed {len(asked)}"))
-            health = behind.get("/saude").json()
-            return bool(health["estado"] != "pronto" or health["detalhes"]["operacoes_na_fila"])
-
-        eventually(one_waits, every=0.1)
+    with unconfirmed(behind) as answered:
         to_behind.delay_s = 0.05
         to_behind.mend()
         eventually(lambda: state_of(behind) == "iniciando", seconds=30)
         to_ahead.mend()
-        told = [future.result().status_code for future in asked]
-    answered = [f"unconfirmed {number}" for number, status in enumerate(told) if status == 200]
+    assert_nothing_was_forked(cluster, left, answered)
+
+
+@contextmanager
+def unconfirmed(node: NodeProcess) -> Iterator[list[str]]:
+    """Have operations under way at a node whose broker is silent, and one waiting; yield the keys of those applied.
+
+    They are known when the context ends.
+    """
+    asked: dict[str, Future[bool]] = {}
+    answered: list[str] = []
+    with ThreadPoolExecutor(32) as customers:
+
+        def one_waits() -> bool:
+            key = f"unconfirmed {len(asked)}"
+            asked[key] = customers.submit(is_applied, node, key)
+            health = node.get("/saude").json()
+            return bool(health["estado"] != "pronto" or health["detalhes"]["operacoes_na_fila"])
+
+        eventually(one_waits, every=0.1)
+        yield answered
+    answered += [key for key, future in asked.items() if future.result()]
+
+
+@pytest.mark.timeout(180)
+def test_forked_log_what_a_node_hears_while_it_attaches_is_not_forgotten(
+    disk: Disk, own_broker: Broker, links: list[Link], cluster: Cluster
+) -> None:
+    """The log still has to prove what was heard of the other before; meanwhile the other says that it is further on."""
+    (_, behind), (to_ahead, to_behind) = cluster.nodes, links
+    left = lose_two_records(disk, own_broker, links, cluster)
+    with unconfirmed(behind) as answered:
+        to_behind.delay_s = 0.1
+        accepted = to_behind.accepted
+        to_behind.mend()
+        # For its heartbeats, for both readers, and, once it attaches, for its marker.
+        eventually(lambda: to_behind.accepted >= accepted + 4, seconds=30)
+        to_ahead.mend()
     assert_nothing_was_forked(cluster, left, answered)
 
 

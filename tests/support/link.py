@@ -19,6 +19,8 @@ class Link:
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
         self.delay_s = 0.0
         """How long each piece takes, one after another."""
+        self.accepted = 0
+        """How many connections the node has opened, cut or not."""
         self._broker_port = broker_port
         self._cuts = 0
         self._whole = threading.Event()
@@ -45,6 +47,7 @@ class Link:
         with suppress(OSError):
             while True:
                 node, _ = self._server.accept()
+                self.accepted += 1
                 threading.Thread(target=self._join, args=(node,), daemon=True).start()
 
     def _join(self, node: socket.socket) -> None:

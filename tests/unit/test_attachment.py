@@ -147,3 +147,14 @@ def test_the_highest_position_of_each_is_kept() -> None:
     hear(attachment, "banco-2", 5)
     hear(attachment, "banco-3", 9)
     assert attachment.highest_heard == {"banco-2": (1, 7), "banco-3": (1, 9)}
+
+
+def test_who_says_that_it_is_further_on_while_less_is_being_proved_is_heard_only_by_its_next_word() -> None:
+    attachment = attached(**{"banco-2": 100})
+    hear(attachment, "banco-3", 5)
+    hear(attachment, "banco-2", 150, next_seq=11)
+    attachment.returned(10, (1, 100))
+    assert not attachment.settled(MEMBERS, now_ms=0), "the marker proves what was remembered, and no more"
+    assert hear(attachment, "banco-2", 150, next_seq=11)
+    attachment.returned(11, (1, 100))
+    assert attachment.past_end(MEMBERS) == {"banco-2": (1, 150)}

@@ -34,12 +34,12 @@ status: $(VENV)/node ## Say which nodes of `make run` are up, and their process 
 test: $(VENV)/dev ## Check everything: format, lint, types and every test
 	@$(BIN)/python tools/debian_packages.py
 	@$(MAKE) --no-print-directory lint types
-	$(PYTEST) -n 2 --dist loadfile -m "not cluster"
+	$(PYTEST) -n 2 --dist loadfile --durations=12 -m "not cluster and not long"
 	$(PYTEST) tests/integration/test_routes.py tests/integration/test_reads.py --log rabbitmq
 
-test-cluster: $(VENV)/dev ## Run the tests that need three RabbitMQ brokers
+test-cluster: $(VENV)/dev ## Run what `make test` leaves out: three RabbitMQ brokers, and long tests
 	@$(BIN)/python tools/debian_packages.py
-	$(PYTEST) -m cluster tests
+	$(PYTEST) -m "cluster or long" tests
 
 mutants: $(VENV)/dev ## Plant one bug after the other and see that a test catches each
 	$(BIN)/python -m tests.mutants.run
@@ -50,7 +50,7 @@ test-compose: $(VENV)/dev ## Run the containers and break them; needs Docker wit
 
 check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
 	@$(MAKE) --no-print-directory lint types
-	$(PYTEST) -m "not slow and not cluster" $(FAST_SUITES)
+	$(PYTEST) -m "not slow and not cluster and not long" $(FAST_SUITES)
 
 lint: $(VENV)/dev
 	$(BIN)/python -m ruff format --check .

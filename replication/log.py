@@ -63,7 +63,10 @@ class Log(Protocol):
         """
 
     def tend(self) -> None:
-        """Keep what `append` uses alive. Called by the same thread about once a second while nothing is appended."""
+        """Keep what `append` uses alive. Called by the same thread about once a second while nothing is appended.
+
+        Raises LogUnreachable if it is not: the next `append` may reach another log than the last one did.
+        """
 
     def renew(self) -> None:
         """Take what stands in the log's place now for the log: a node that lost it looks there for its rebuilding."""

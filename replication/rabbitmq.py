@@ -179,13 +179,17 @@ class RabbitLog:
         channel.close()
 
     def tend(self) -> None:
-        """Answer the broker's heartbeats; a connection that died meanwhile is given up."""
+        """Answer the broker's heartbeats. Raises LogUnreachable if the connection died meanwhile.
+
+        Not mended in silence: the log that the next connection reaches may have lost its end.
+        """
         if self._connection is not None:
             try:
                 with broker_errors():
                     self._connection.process_data_events(0)
-            except LogUnreachable:
+            except BaseException:
                 self.close()
+                raise
 
     def read_from(self, offset: int) -> "RabbitReader":
         """Return a reader, on a connection of its own, that begins at `offset`, FIRST or LAST."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import pika
 import pytest
 
+from bank.errors import LogUnreachable
+from replication.rabbitmq import Brokers, RabbitLog
 from tests.support.broker import Broker
 from tests.support.cluster import Cluster, NodeProcess, eventually, rabbit_names
 from tests.support.customers import crowd, open_accounts, verdict
@@ -134,3 +136,15 @@ def test_an_exchange_of_another_kind_is_refused_with_a_sentence(broker: Broker, 
     node = NodeProcess(tmp_path, environment=environment).start()
     assert node.wait(30) == 1
     assert "Choose another exchange and stream" in node.output()
+
+
+def test_a_connection_that_died_while_nothing_was_written_is_told_and_not_mended_in_silence(
+    broker: Broker, tmp_path: Path
+) -> None:
+    names = rabbit_names(tmp_path)
+    with closing(RabbitLog(Brokers([broker.url]), exchange=names["AMQP_EXCHANGE"], stream=names["AMQP_STREAM"])) as log:
+        log.append(b"one")
+        log.tend()
+        broker.control("close_all_connections", "test")
+        with pytest.raises(LogUnreachable):
+            eventually(log.tend)

@@ -5,12 +5,16 @@ it closes, so one stray `open(path).close()` beside a connection loses committed
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 __all__ = ["connect", "transaction"]
+
+BUSY_S = 5.0
+"""How long one connection waits for another."""
 
 
 def connect(path: Path, *, mode: Literal["ro", "rw", "rwc"] = "rwc", durable: bool = True) -> sqlite3.Connection:
@@ -19,15 +23,29 @@ def connect(path: Path, *, mode: Literal["ro", "rw", "rwc"] = "rwc", durable: bo
     `durable=False` is for what may be lost in a power cut.
     """
     uri = f"{path.resolve().as_uri()}?mode={mode}"
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     try:
         if mode != "ro":
-            db.execute("PRAGMA journal_mode = WAL")
+            _use_wal(db)
             db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to WAL; of several processes that do so with a new file at once, SQLite lets none wait for the other."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @contextmanager

@@ -17,6 +17,8 @@ import pytest
 from tests.support.broker import Broker
 from tests.support.cluster import Cluster, NodeProcess, eventually
 
+pytestmark = pytest.mark.long
+
 PAUSE_S = 20.0
 """Four times what a node waits for a record, for a heartbeat of the broker, and for a peer."""
 

@@ -30,6 +30,8 @@ from tests.support.disk import Disk, cut_power, save
 from tests.support.link import Link
 from tools.local_broker import is_installed
 
+pytestmark = pytest.mark.long
+
 HEAD, TAIL = 10, 6
 """Deposits that reach the disk, and deposits that the cut takes."""
 
@@ -297,7 +299,6 @@ def unconfirmed(node: NodeProcess) -> Iterator[list[str]]:
     answered += [key for key, future in asked.items() if future.result()]
 
 
-@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_forked_log_what_a_node_hears_while_it_attaches_is_not_forgotten(
     disk: Disk, own_broker: Broker, links: list[Link], cluster: Cluster
@@ -315,7 +316,6 @@ def test_forked_log_what_a_node_hears_while_it_attaches_is_not_forgotten(
     assert_nothing_was_forked(cluster, left, answered)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_forked_log_a_node_that_lags_writes_nothing_before_it_knows_that_the_log_has_what_the_others_have(
     disk: Disk, own_broker: Broker, links: list[Link], cluster: Cluster

@@ -67,6 +67,7 @@ def test_a_node_that_comes_late_under_load_takes_a_copy_and_holds_the_same(tmp_p
         assert not list(late.folder.glob("entrada*"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_giver_killed_in_the_middle_is_replaced_by_another(tmp_path: Path) -> None:
     with Cluster.running(tmp_path, 3) as cluster:

@@ -3,9 +3,13 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.faults.test_lost_log import admin, answered, silent
 from tests.support.cluster import Cluster, NodeProcess, eventually
 from tests.support.customers import crowd, open_accounts, verdict
+
+pytestmark = pytest.mark.long
 
 NEWER = "import sys; from bank import records; records.VERSIONS = (1, 2); import api; sys.exit(api.main())"
 """The program as it will be when it can read a second version of records."""

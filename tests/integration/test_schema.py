@@ -26,7 +26,7 @@ def filter_body(context, body):
         isinstance(body.get(name), float) and body[name].is_integer() for name in ("id_conta", "conta_destino")
     )
 """
-RUN_S_MAX = 90
+RUN_S_MAX = 150
 EXAMPLES_MAX = 100
 
 

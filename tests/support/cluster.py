@@ -42,9 +42,8 @@ _handed_out: set[int] = set()
 
 def free_port() -> int:
     """Return a port that nobody listens on now, and that this process has not handed out yet."""
-    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 8
     while True:
-        port = random.choice(_PORTS[worker % workers :: workers])
+        port = random.choice(_PORTS)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             if port not in _handed_out:

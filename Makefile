@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test test-cluster test-compose mutants check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster test-compose simulate mutants check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-cluster: $(VENV)/dev ## Run what `make test` leaves out: three RabbitMQ bro
 
 mutants: $(VENV)/dev ## Plant one bug after the other and see that a test catches each
 	$(BIN)/python -m tests.mutants.run
+
+simulate: $(VENV)/dev ## Run the bank in virtual time with faults: SEED=42, or SEEDS=1-20000 on all cores
+	@$(BIN)/python -m tests.simulation $(or $(SEED),$(SEEDS),1-500) $(if $(ONLY),--only $(ONLY))
 
 test-compose: $(VENV)/dev ## Run the containers and break them; needs Docker with Compose
 	COMPOSE_FILE=docker-compose.yml $(BIN)/python -m tests.compose.journeys

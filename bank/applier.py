@@ -82,6 +82,10 @@ class Applier:
                 is_lost = True
             except LogReopened as reopened:
                 self._joiner.take_journal(str(reopened), reopened.epoch)
+                # Who could have given it is gone, perhaps with the log that said so: see what is left of that.
+                self._desk.lose_log(str(reopened))
+                self._desk.rejoin.clear()
+                is_lost = True
 
     def _attach(self) -> Reader:
         """Return a reader that begins at the last record applied, once the log's end proved to be behind it."""
@@ -130,6 +134,7 @@ class Applier:
                             self._take([stored])
                             return
                         if record.session == desk.node.session:
+                            desk.join("")
                             nothing = Delivery(stored.offset, record, None)
                             self._let_out([_Done(nothing, self._replica.state.position, [])])
 

@@ -199,8 +199,9 @@ class Desk:
         self._give_up_all()
 
     def join(self, sentence: str) -> None:
-        """The node takes a copy of a peer's journal; the sentence says how far it is."""
-        log.info("joining", extra={"reason": sentence})
+        """The node takes a copy of a peer's journal; the sentence says how far it is, "" that it looks for none."""
+        if sentence not in {"", self.troubles.joining}:
+            log.info("joining", extra={"reason": sentence})
         self._set_trouble("joining", sentence)
 
     def diverge(self, sentence: str) -> None:

@@ -46,16 +46,21 @@ class Joiner:
             if any(giver.position > REPLAYED_MAX for giver in self._givers(least_epoch=1)):
                 self.take_journal("This node is new.", least_epoch=1)
             time.sleep(0.05)
+        desk.join("")
 
     def take_journal(self, why: str, least_epoch: int) -> None:
-        """Take a copy from whoever gives one, and try for as long as it takes. Raises JournalReplaced when it is here.
+        """Take a copy from whoever gives one. Raises JournalReplaced when it is here.
 
-        Only a history of this epoch or a later one will do.
+        Only a history of this epoch or a later one will do. Returns if nobody who could give one was heard for as
+        long as makes a peer silent.
         """
         desk = self._desk
-        while not desk.stopping.is_set():
+        heard_ms = monotonic_ms()
+        while not desk.stopping.is_set() and monotonic_ms() - heard_ms <= desk.config.peer_silent_ms_max:
             givers = self._givers(least_epoch)
-            if not givers:
+            if givers:
+                heard_ms = monotonic_ms()
+            else:
                 desk.join(f"{why} No peer that could give its journal is heard.")
             for giver in givers:
                 try:

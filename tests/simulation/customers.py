@@ -1,0 +1,172 @@
+"""Customers under the scheduler: random requests at random counters, retries under the same key, and what they saw."""
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bank.errors import BankError, NotAccepted, OutcomeUnknown
+from bank.operations import Applied, Deposit, Open, Operation, Transfer, Withdraw
+from bank.runtime import Runtime
+from bank.views import Answer, Consistency, Token
+from locks.bakery import LockTimeout
+from tests.simulation.scheduler import S
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["ACCOUNTS", "Customer"]
+
+ACCOUNTS = {"a": 0, "b": 5_000, "c": 0, "d": 100}
+"""Their limits in centavos."""
+SETTLED_S_MAX = 240.0
+CODES = {
+    "account_not_found": "CONTA_NAO_ENCONTRADA",
+    "account_exists": "CONTA_JA_EXISTE",
+    "insufficient_funds": "SALDO_INSUFICIENTE",
+    "same_account": "MESMA_CONTA",
+    "above_limit": "VALOR_ACIMA_DO_LIMITE",
+    "id_reused": "CHAVE_REUTILIZADA",
+}
+
+
+class Customer:
+    """One customer, who does one thing at a time."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        self._world = world
+        self._name = f"c{number}"
+        self._draw = random.Random(f"customer {number} of {world.seed}")
+        self._asked: list[Operation] = []
+        self._token: Token | None = None
+        self._gives_up = self._draw.random() < 0.2
+
+    def run(self) -> None:
+        """Do things until the world has seen enough."""
+        if self._name == "c0":
+            for account, limit in ACCOUNTS.items():
+                self._insist(Open(f"open-{account}", account, self._draw.choice([0, 10_000]), limit))
+        while not self._world.is_healing:
+            self._world.scheduler.sleep(self._draw.random() ** 2 * self._world.draw_leisure_s)
+            self._do_something()
+
+    def _do_something(self) -> None:
+        draw = self._draw
+        kind = draw.random()
+        if kind < 0.25:
+            self.read(draw.choice(list(ACCOUNTS)), draw.choice(self._world.machines).name, Consistency.DEFAULT)
+        elif kind < 0.3:
+            self._read_own_writes()
+        elif kind < 0.4 and self._asked:
+            self._insist(draw.choice(self._asked))
+        else:
+            self._asked.append(self._operation())
+            self._insist(self._asked[-1])
+
+    def _operation(self) -> Operation:
+        draw, key = self._draw, f"{self._name}-{len(self._asked)}"
+        account, other = draw.sample(list(ACCOUNTS), 2)
+        amount = draw.choice([1, draw.randint(1, 3_000), draw.randint(1, 12_000)])
+        kind = draw.random()
+        if kind < 0.03:
+            return Open(key, account, 0, 0)
+        if kind < 0.4:
+            return Deposit(key, account, amount)
+        if kind < 0.6:
+            return Withdraw(key, account, amount)
+        return Transfer(key, account, other, amount)
+
+    # --- writes --------------------------------------------------------------------------------------------------
+
+    def _insist(self, operation: Operation) -> None:
+        """Repeat the request under its key, at other counters too, until it has a final answer."""
+        world, attempts = self._world, 0
+        late_ns = world.scheduler.now_ns + int(SETTLED_S_MAX * S)
+        while not self._attempt(operation, attempts):
+            attempts += 1
+            if self._gives_up and not world.is_healing and self._draw.random() < 0.3:
+                return
+            world.check(world.scheduler.now_ns < late_ns, f"{operation.id} got no final answer")
+            world.scheduler.sleep(self._draw.random())
+
+    def _attempt(self, operation: Operation, attempts: int) -> bool:
+        """Ask once; tell whether the answer is final."""
+        world = self._world
+        machine = self._draw.choice(world.machines)
+        patience_s = self._draw.choice([1.0, 12.0])
+        event = self._begin(machine.name, operation, attempts)
+        try:
+            answer = machine.ask(lambda bank: bank.submit(operation), patience_s)
+        except ConnectionRefusedError:
+            return self._end(event, "not_applied")
+        except (OutcomeUnknown, ConnectionError):
+            return self._end(event, "unknown")
+        except NotAccepted:
+            return self._end(event, "not_applied")
+        outcome, told = self._told(operation, answer)
+        return self._end(event, outcome, **told)
+
+    def _told(self, operation: Operation, answer: Answer) -> tuple[str, dict[str, Any]]:
+        outcome = answer.entry.outcome
+        if answer.entry.operation != operation:
+            return "refused", {"code": "CHAVE_REUTILIZADA"}
+        if isinstance(outcome, Applied):
+            return "ok", {"balance_cents": outcome.balance_cents, "replayed": answer.replayed}
+        return "refused", {"code": CODES[outcome.reason.value], "replayed": answer.replayed}
+
+    def _begin(self, node: str, operation: Operation, attempts: int) -> dict[str, Any]:
+        fields = {name: getattr(operation, name, None) for name in ("account_id", "counterpart_id", "limit_cents")}
+        amount = operation.balance_cents if isinstance(operation, Open) else getattr(operation, "amount_cents", None)
+        return self._world.history.begin(
+            client=f"{self._name}", node=node, op=type(operation).__name__.lower(), id=operation.id,
+            account=fields["account_id"], counterpart=fields["counterpart_id"], limit_cents=fields["limit_cents"],
+            amount_cents=amount, attempt=attempts,
+        )  # fmt: skip
+
+    def _end(self, event: dict[str, Any], outcome: str, **told: Any) -> bool:
+        self._world.history.end(event, outcome=outcome, **told)
+        return outcome in {"ok", "refused"}
+
+    # --- reads ---------------------------------------------------------------------------------------------------
+
+    def read(self, account_id: str, node: str, consistency: Consistency) -> bool:
+        """Read an account; tell whether it came, and not marked as stale."""
+        event = self._world.history.begin(client=self._name, node=node, op="read", id=None, account=account_id)
+        try:
+            machine = self._world.by_name[node]
+            view = machine.ask(_reading(account_id, consistency), 12)
+        except (BankError, ConnectionError):
+            return self._end(event, "unknown")
+        if view.stale:
+            return self._end(event, "unknown", code="stale")
+        self._token = view.token
+        if view.account is None:
+            return self._end(event, "refused", code="CONTA_NAO_ENCONTRADA")
+        return self._end(event, "ok", balance_cents=view.account.balance_cents)
+
+    def _read_own_writes(self) -> None:
+        """Take a token to another counter: what it stands for must be seen there."""
+        token, account_id = self._token, self._draw.choice(list(ACCOUNTS))
+        if token is None:
+            return
+        machine = self._draw.choice(self._world.machines)
+
+        def look(bank: Runtime) -> Token:
+            bank.wait_for(token)
+            return bank.read_account(account_id, Consistency.LOCAL).token
+
+        try:
+            seen = machine.ask(look, 12)
+        except (BankError, ConnectionError):
+            return
+        is_there = (seen.epoch, seen.position) >= (token.epoch, token.position)
+        self._world.check(is_there, f"{machine.name} showed {seen} to a customer who had seen {token}")
+
+
+def _reading(account_id: str, consistency: Consistency) -> Callable[[Runtime], Any]:
+    def read(bank: Runtime) -> Any:
+        try:
+            return bank.read_account(account_id, consistency)
+        except LockTimeout as error:
+            raise NotAccepted(str(error)) from error
+
+    return read

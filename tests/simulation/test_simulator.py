@@ -1,0 +1,79 @@
+"""The simulator finds nothing in 500 seeds, repeats itself byte for byte, and shrinks what it finds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.plan import Event, Plan, plan_of
+from tests.simulation.runs import command, outcomes, run, shrink
+from tests.simulation.world import Violation, World
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = range(1, 501)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(800)
+def test_500_seeds_break_no_promise() -> None:
+    done = list(outcomes(SEEDS))
+    failed = [one for one in done if one.problem]
+    assert not failed, "\n".join(f"{one.problem}\n  {command(one.seed, shrink(one.seed))}" for one in failed[:5])
+    assert sum(one.attempts for one in done) > 100_000, "customers did little, so nothing was proved"
+    assert sum(one.was_operated for one in done) < len(SEEDS) / 20, "the bank should mend itself"
+
+
+def test_the_same_seed_is_the_same_run_in_any_process() -> None:
+    here = [run(seed).digest for seed in (4, 17)]
+    assert here[0] != here[1]
+    program = "from tests.simulation.runs import run; print(run(4).digest, run(17).digest)"
+    environment = os.environ | {"PYTHONHASHSEED": "77"}
+    there = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert there.stdout.split() == here
+
+
+def test_a_failing_plan_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seed = next(seed for seed in range(1000) if [event.kind for event in plan_of(seed).events].count("wipe") == 1)
+    kinds = [event.kind for event in plan_of(seed).events]
+
+    def fail_after_a_wipe(world: World) -> None:
+        world.check(all(event.kind != "wipe" for event in world.plan.events), "wiped")
+        world.scheduler.finish()
+
+    monkeypatch.setattr(World, "_direct", fail_after_a_wipe)
+    assert len(kinds) > 1
+    assert shrink(seed) == (kinds.index("wipe"),)
+    with pytest.raises(Violation):
+        run(seed, [kinds.index("wipe")])
+
+
+KEPT = {
+    # Two nodes looked for a journal of an epoch that was lost, with the log, before anybody could give it to them.
+    "the log lost again while nodes join": (38, Plan(
+        machines=4, customers=3, shared_disk=False, restlessness=0.02, leisure_s=1.0,
+        events=(
+            Event(8.639, "cut", 0, (10,)),
+            Event(11.779, "cut", 3, (10,)),
+            Event(18.083, "cut", 1, (1,)),
+            Event(20.106, "cut", 1, (10,)),
+            Event(23.957, "peer link", 0, (5.579, "refused")),
+            Event(24.178, "peer link", 3, (0.119, "refused")),
+        ),
+    )),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_was_once_found_stays_mended(name: str) -> None:
+    seed, plan = KEPT[name]
+    World(seed, plan).run()

@@ -152,7 +152,8 @@ class Herald:
         self._replica = replica
         self._beat = 0
         self._known_against: list[str] = []
-        self._twin: tuple[str, int] | None = None
+        self._twins: dict[str, int] = {}
+        """The last beat of each other session of this node's name."""
         self._refuse_at_ms = monotonic_ms() + TWIN_WAIT_MS
 
     def run(self) -> None:
@@ -195,17 +196,18 @@ class Herald:
 
     def _notice_twin(self, twins: list[Heartbeat]) -> None:
         """Wait for an old holder of this node's name to fall silent. Raises StartRefused if it does not."""
-        last = (twins[0].session, twins[0].beat) if twins else None
-        if last is None or last == self._twin:
+        # What a dead session left behind is heard as well, and does not beat.
+        living = [twin for twin in twins if self._twins.get(twin.session, twin.beat) != twin.beat]
+        self._twins = {twin.session: twin.beat for twin in twins}
+        if not living:
             return
-        self._twin = last
-        log.warning("another node has this node's name", extra={"peer": twins[0].addresses})
+        log.warning("another node has this node's name", extra={"peer": living[0].addresses})
         with self._desk.mutex:
             self._desk.hear_twin()
             if self._desk.was_ready or monotonic_ms() < self._refuse_at_ms:
                 return
         raise StartRefused(
-            f"A node named {self._desk.config.node_name} runs already, at {', '.join(twins[0].addresses)}: "
+            f"A node named {self._desk.config.node_name} runs already, at {', '.join(living[0].addresses)}: "
             "stop it, or give this one another NODE_NAME."
         )
 

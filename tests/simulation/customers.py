@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from bank.errors import BankError, NotAccepted, OutcomeUnknown
 from bank.operations import Applied, Deposit, Open, Operation, Transfer, Withdraw
 from bank.runtime import Runtime
@@ -36,7 +38,7 @@ class Customer:
         self._world = world
         self._name = f"c{number}"
         self._draw = random.Random(f"customer {number} of {world.seed}")
-        self._asked: list[Operation] = []
+        self._asked = 0
         self._token: Token | None = None
         self._gives_up = self._draw.random() < 0.2
 
@@ -56,14 +58,19 @@ class Customer:
             self.read(draw.choice(list(ACCOUNTS)), draw.choice(self._world.machines).name, Consistency.DEFAULT)
         elif kind < 0.3:
             self._read_own_writes()
-        elif kind < 0.4 and self._asked:
-            self._insist(draw.choice(self._asked))
+        elif kind < 0.42 and self._world.asked:
+            # Perhaps under way at this moment, by another customer at another counter.
+            self._insist(draw.choice(self._world.asked[-20:]))
         else:
-            self._asked.append(self._operation())
-            self._insist(self._asked[-1])
+            self._asked += 1
+            operation = self._operation()
+            if kind > 0.97 and self._world.asked:
+                operation = replace(operation, id=draw.choice(self._world.asked).id)
+            self._world.asked.append(operation)
+            self._insist(operation)
 
     def _operation(self) -> Operation:
-        draw, key = self._draw, f"{self._name}-{len(self._asked)}"
+        draw, key = self._draw, f"{self._name}-{self._asked}"
         account, other = draw.sample(list(ACCOUNTS), 2)
         amount = draw.choice([1, draw.randint(1, 3_000), draw.randint(1, 12_000)])
         kind = draw.random()

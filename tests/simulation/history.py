@@ -35,6 +35,13 @@ class History:
         )
         self._scheduler.note(f"{event['client']} at {event['node']}: {asked} -> {told}")
 
+    def _outcomes(self) -> dict[str, set[str]]:
+        outcomes: dict[str, set[str]] = {}
+        for event in self.events:
+            if event["op"] != "read":
+                outcomes.setdefault(event["id"], set()).add(event["outcome"])
+        return outcomes
+
     def explain(
         self, naive: NaiveBank, *, came_home: Container[str], excused: Container[str],
         check: Callable[[object, str], None],
@@ -43,8 +50,13 @@ class History:
 
         What came home from a lost log keeps its outcome, and not always the balance that it led to.
         """
+        for operation_id, outcomes in self._outcomes().items():
+            is_promised = outcomes == {"not_applied"}
+            check(not (is_promised and operation_id in naive.results), f"{operation_id}: not applied, it was said")
         for event in self.events:
             if event["op"] == "read" or event["outcome"] not in {"ok", "refused"} or event["id"] in excused:
+                continue
+            if event.get("code") == "CHAVE_REUTILIZADA":
                 continue
             told = event["code" if event["outcome"] == "refused" else "balance_cents"]
             kept = naive.results.get(event["id"])

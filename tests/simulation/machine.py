@@ -45,6 +45,7 @@ class Machine:
         self.log: NodeLog | None = None
         self.clock_offset_ns = 0
         self.connections: list[sqlite3.Connection] = []
+        self._crashed_ns = 0
         self.crash_at = ""
         """The place at which the node crashes as soon as it comes there."""
 
@@ -97,6 +98,8 @@ class Machine:
             self._world.note(f"{self.name} crashes")
             self._world.scheduler.kill(life)
         if bank is not None:
+            is_member = self.name in bank._desk.committed.members
+            self._crashed_ns = self._world.scheduler.now_ns if is_member else 0
             bank._journal.close()
         while self.connections:
             self.connections.pop().close()
@@ -106,6 +109,11 @@ class Machine:
         with suppress(BankError, ConnectionError):
             self.ask(lambda bank: bank.stop(), timeout_s=10)
         self.crash()
+
+    def is_long_gone(self) -> bool:
+        """Tell whether the node has been a member, and is down for so long that all others know."""
+        silent_ns = self.config.peer_silent_ms_max * 1_000_000 + 1_000_000_000
+        return self.life is None and 0 < self._crashed_ns < self._world.scheduler.now_ns - silent_ns
 
     # --- requests ------------------------------------------------------------------------------------------------
 

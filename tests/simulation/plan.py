@@ -18,7 +18,7 @@ CRASH_PLACES = (
     "after its commit",
     "before the answers",
 )
-_LOG_LOSSES = ("cut", "wipe")
+_LOG_LOSSES = ("cut", "wipe", "fork")
 _KINDS = (
     "crash", "crash at", "crash all", "stop", "pause", "log link", "presence link", "peer link", "clock", "append",
     "join", "disk", *_LOG_LOSSES,
@@ -83,6 +83,8 @@ def _event(draw: random.Random, kind: str, machines: int) -> Event:
         details = (round(draw.choice([-1, 1]) * draw.choice([0.5, 10, 4_000]) * draw.random(), 3),)
     elif kind == "append":
         details = tuple(draw.choices(["lost", "unconfirmed", "twice", "late"], k=draw.randint(1, 4)))
+    elif kind == "fork":
+        details = (for_s + 6, draw.randint(1, 30))
     elif kind == "cut":
         details = (draw.choice([1, 1, 2, 3, 10, 60]),)
     elif kind in {"wipe", "join"}:

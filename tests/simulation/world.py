@@ -10,7 +10,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,12 @@ import replication.snapshot
 from bank.config import Config
 from bank.errors import BankError
 from bank.journal_branch import entries_after_fork
+from bank.journal_check import record_at
+from bank.journal_copy import FILE_NAME
+from bank.operations import Operation
 from bank.sqlite import connect
-from bank.views import Consistency
+from bank.views import Answer, Consistency
+from bank.waiting import Completion
 from tests.simulation.customers import ACCOUNTS, Customer
 from tests.simulation.history import History
 from tests.simulation.machine import Machine
@@ -84,6 +88,8 @@ class World:
         self.scheduler = Scheduler(seed, plan.restlessness)
         self.note = self.scheduler.note
         self.is_healing = False
+        self.asked: list[Operation] = []
+        """What customers asked for so far: some of it they ask for again."""
         self.was_operated = False
         self.history = History(self.scheduler)
 
@@ -148,7 +154,7 @@ class World:
             replace(module, "connect", self._connect)
         replace(bank.journal, "transaction", self._stepping(bank.journal.transaction))
         replace(bank.journal_copy, "transaction", self._stepping(bank.journal_copy.transaction))
-        replace(bank.applier, "resolve", self._before("before the answers", bank.applier.resolve))
+        replace(bank.applier, "resolve", self._answering(bank.applier.resolve))
         try:
             yield
         finally:
@@ -174,12 +180,24 @@ class World:
         if task is not None and task.life.name in self.by_name:
             self.by_name[task.life.name].at(place)
 
-    def _before(self, place: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def stepping(*arguments: Any) -> Any:
-            self._at(place)
-            return function(*arguments)
+    def _answering(self, resolve: Callable[[list[Completion]], None]) -> Callable[[list[Completion]], None]:
+        """Check that what is answered as applied is on the disk."""
 
-        return stepping
+        def answering(completions: list[Completion]) -> None:
+            self._at("before the answers")
+            task = self.scheduler.current
+            if task is not None and not task.is_dead:
+                path = self.by_name[task.life.name].config.node_dir / FILE_NAME
+                answers = [result for _, result in completions if isinstance(result, Answer)]
+                for answer in answers:
+                    self.check(self._is_on_disk(path, answer), f"{answer} is told, and not on the disk")
+            resolve(completions)
+
+        return answering
+
+    def _is_on_disk(self, journal: Path, answer: Answer) -> bool:
+        with closing(connect(journal, mode="ro")) as db:
+            return record_at(db, answer.entry.position) is not None
 
     def _stepping(self, transaction: Callable[..., Any]) -> Callable[..., Any]:
         @contextmanager
@@ -276,10 +294,24 @@ class World:
                 machine.crash()
                 _empty(machine.config.node_dir)
                 self._start_later(for_s, [machine])
+            case "fork", (float(for_s), int(lost)):
+                self._fork(machine, for_s, lost)
             case "cut", (int(records),):
                 self.store.lose(records)
             case "wipe", _:
                 self.store.lose(self.store.length)
+
+    def _fork(self, machine: Machine, for_s: float, lost: int) -> None:
+        """Let one node alone hear the end of the log, and let the log lose that while the node is down."""
+        others = [other for other in self.machines if other is not machine]
+        for other in others:
+            other.log_link.state = "silent"
+        self.scheduler.sleep(1.5)
+        machine.crash()
+        self.store.lose(lost)
+        for other in others:
+            other.log_link.state = "up"
+        self._start_later(for_s, [machine])
 
     def _start_later(self, after_s: float, machines: list[Machine]) -> None:
         self.scheduler.sleep(after_s)
@@ -416,6 +448,9 @@ class _Ear(logging.Handler):
         keys = ("reason", "state", "position", "epoch", "peer", "file", "operations", "thread_name")
         extras = {key: value for key in keys if (value := getattr(record, key, None)) is not None}
         self._world.note(f"{name}: {record.getMessage()} {extras}")
+        if record.getMessage() == "reopening the log" and not self._world.was_operated:
+            gone = [machine.name for machine in self._world.machines if machine.is_long_gone()]
+            self._world.check(not gone, f"{name} reopens the log by itself, without {gone}")
         if record.getMessage() in {"thread died", "diverged", "node must not go on"}:
             error = record.exc_info[1] if record.exc_info else None
             raise Violation(f"{name}: {record.getMessage()} {extras}") from error

@@ -1,13 +1,15 @@
-"""What the watchdog takes for trouble with the log."""
+"""What the watchdog takes for trouble with the log, and the herald for a twin."""
 
 import pytest
 
 from bank.config import Config
 from bank.desk import Committed, Desk
+from bank.errors import StartRefused
 from bank.records import Base
 from bank.state import State
 from bank.waiting import Head
-from bank.watch import Watchdog
+from bank.watch import TWIN_WAIT_MS, Herald, Watchdog
+from replication.presence import Heartbeat
 
 
 @pytest.fixture
@@ -57,3 +59,21 @@ def test_operations_wait_from_the_moment_the_log_is_down(desk: Desk) -> None:
     assert desk.may_publish()
     desk.log_is_down("The log does not answer.")
     assert not desk.may_publish()
+
+
+def twin(session: str, beat: int) -> Heartbeat:
+    return Heartbeat(
+        node="banco-1", session=session, beat=beat, addresses=("http://127.0.0.1:1",), log_id="", epoch=1, position=0,
+        chain="", digest="", state="pronto", lag_ms=0, clock_ms=0,
+    )  # fmt: skip
+
+
+def test_only_a_twin_that_beats_keeps_a_node_from_starting_whatever_dead_ones_left(desk: Desk) -> None:
+    herald = Herald(desk, None, None)  # type: ignore[arg-type]
+    herald._refuse_at_ms -= TWIN_WAIT_MS
+    dead = twin("dead", 7)
+    for _ in range(3):
+        herald._notice_twin([dead])
+    herald._notice_twin([dead, twin("living", 1)])
+    with pytest.raises(StartRefused, match="runs already"):
+        herald._notice_twin([dead, twin("living", 2)])

@@ -1,0 +1,261 @@
+"""Is there one sequential bank, in the order of real time, that explains everything that clients were told?
+
+The search of Wing and Gong with Lowe's memory of what was tried (as in Porcupine), in Lowe's just-in-time form: in the
+order in which answers came, each must be explained by something under way happening before it, and nothing happens
+sooner than an answer needs it. So an attempt of unknown outcome costs nothing until an answer tells of its effect.
+Sources: Lowe, "Testing for linearizability" (2017); Wing and Gong (1993). Accounts that no operation connects are
+searched apart, which is sound (Herlihy and Wing, 1990: linearizability is local).
+Held by tests/judge/test_brute_force.py: the same verdicts as from trying every order.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tests.judge.attempts import Operation
+from tests.judge.history import Event
+from tests.judge.sequential import Account, Accounts, request_of, step
+
+__all__ = ["STEPS_MAX", "BudgetExhaustedError", "Search", "Unexplained", "groups_of"]
+
+STEPS_MAX = 2_000_000
+"""Executions of one operation that a search may try: some ten seconds."""
+PATIENCES = (8, 64, 512, 4_096, 32_768, STEPS_MAX)
+"""How many states are tried to explain one answer, before what came earlier is explained in another way.
+
+Where many attempts are of unknown outcome there are too many states to try all of them after a wrong turn.
+"""
+EVENTS_SHOWN = 6
+
+
+class BudgetExhaustedError(Exception):
+    """The search took more steps than it may: nothing is known."""
+
+
+class Unexplained(Struct, frozen=True):
+    """The shortest prefix of a group's answers that no order explains, and its surroundings."""
+
+    accounts: tuple[str, ...]
+    before: tuple[Event, ...]
+    """The last answers that can be explained, newest last."""
+    event: Event
+    """With this answer, they cannot."""
+    under_way: tuple[Event, ...]
+    """What overlaps it, or is unknown and may have happened by then."""
+    explained: int
+    example: Accounts
+    """The accounts as one of the explanations of the answers before leaves them."""
+
+    def __str__(self) -> str:
+        balances = ", ".join(
+            f"{name} {f'{account.balance_cents} (version {account.version})' if account else 'not open'}"
+            for name, account in self.example.items()
+        )
+        return "\n".join(
+            [
+                f"accounts {', '.join(self.accounts)}: {self.explained} answers can be explained, the next cannot.",
+                "  before it:",
+                *(f"    {event}" for event in self.before),
+                f"    which may leave: {balances}",
+                "  not explained:",
+                f"    {self.event}",
+                "  perhaps at the same time:",
+                *(f"    {event}" for event in self.under_way),
+            ]
+        )
+
+
+class Config(NamedTuple):
+    """One explanation so far: what the accounts hold, and what has happened of that which is still under way."""
+
+    accounts: Accounts
+    done: frozenset[int]
+
+    @property
+    def key(self) -> tuple[tuple[Account | None, ...], frozenset[int]]:
+        """The same for two that have the same future."""
+        return tuple(self.accounts.values()), self.done
+
+
+def groups_of(operations: Iterable[Operation]) -> list[list[Operation]]:
+    """Return the operations by groups of accounts that no operation connects."""
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (parent := parents.setdefault(name, name)) != name:
+            parents[name] = name = parents[parent]
+        return name
+
+    operations = list(operations)
+    for operation in operations:
+        first, *others = operation.accounts
+        for other in others:
+            parents[root(other)] = root(first)
+    groups: dict[str, list[Operation]] = {}
+    for operation in operations:
+        groups.setdefault(root(operation.tries[0].account), []).append(operation)
+    return list(groups.values())
+
+
+class Search:
+    """The search through one group. Operations go by their numbers: by end, those without one behind, by begin."""
+
+    def __init__(self, operations: Iterable[Operation], steps_max: int = STEPS_MAX) -> None:
+        """The operations of a group in any order."""
+        operations = list(operations)
+        certain = sorted((each for each in operations if each.end is not None), key=lambda each: each.end or 0)
+        optional = sorted((each for each in operations if each.end is None), key=lambda each: each.begin)
+        self._all = certain + optional
+        self._ends = [each.end or 0 for each in certain]
+        self._optional_begins = [each.begin for each in optional]
+        self._accounts = [each.accounts for each in self._all]
+        self._quiet = [_is_quiet(each) for each in self._all]
+        self._under_way = list(_windows(certain))
+        self._steps_left = steps_max
+
+    def run(self) -> Unexplained | None:
+        """Return None if there is an explanation. Raises BudgetExhaustedError."""
+        for patience in PATIENCES:
+            self._patience, self._gave_up = patience, False
+            unexplained = self._run()
+            if unexplained is None or not self._gave_up:
+                return unexplained
+        raise BudgetExhaustedError
+
+    def _run(self) -> Unexplained | None:
+        names = sorted(set().union(*self._accounts))
+        start = Config(dict.fromkeys(names), frozenset())
+        explanations = [iter([start])]
+        seen = set()
+        furthest, example = -1, start
+        while explanations:
+            config = next(explanations[-1], None)
+            place = len(explanations) - 1
+            if config is None:
+                explanations.pop()
+            elif place == len(self._ends):
+                return None
+            elif (key := (place, config.key)) not in seen:
+                seen.add(key)
+                if place > furthest:
+                    furthest, example = place, config
+                explanations.append(self._explain(place, config))
+        return self._unexplained(furthest, example)
+
+    def _explain(self, target: int, config: Config) -> Iterator[Config]:
+        """Yield what there may be when the answer of the target has come, the likeliest first."""
+        if target in config.done:
+            yield Config(config.accounts, config.done - {target})
+            return
+        now = self._ends[target]
+        config = self._with_quiet(config, target)
+        # Nearly always the next answer follows from the state at once.
+        for after in self._happens(target, config, now):
+            yield Config(after.accounts, after.done - {target})
+        useful = self._useful(target, config.done)
+        seen = set()
+        queue = deque([config])
+        while queue:
+            config = self._with_quiet(queue.popleft(), target)
+            if target in config.done:
+                yield Config(config.accounts, config.done - {target})
+                continue
+            if config.key in seen:
+                continue
+            seen.add(config.key)
+            if len(seen) > self._patience:
+                self._gave_up = True
+                return
+            self._spread(queue, config, (number for number in useful if number not in config.done), now)
+
+    def _spread(self, queue: deque[Config], config: Config, numbers: Iterable[int], now: int) -> None:
+        """Add what may happen next: in front what must happen at some time, behind what perhaps never happens."""
+        tried = set()
+        for number in numbers:
+            if number < len(self._ends):
+                queue.extendleft(self._happens(number, config, now))
+            # Of two optional operations that ask for the same, either will do.
+            elif (twin := self._twin_key(number)) not in tried:
+                tried.add(twin)
+                queue.extend(self._happens(number, config, now))
+
+    def _happens(self, number: int, config: Config, now: int) -> Iterator[Config]:
+        operation = self._all[number]
+        for event in operation.tries:
+            if event.begin > now:
+                continue
+            if self._steps_left == 0:
+                raise BudgetExhaustedError
+            self._steps_left -= 1
+            accounts, answer = step(config.accounts, event)
+            if operation.answer is not None and not answer.agrees_with(operation.answer):
+                continue
+            # An optional operation that changes nothing may as well never happen.
+            if number < len(self._ends) or accounts is not config.accounts:
+                yield Config(accounts, config.done | {number})
+
+    def _with_quiet(self, config: Config, target: int) -> Config:
+        """Let reads and refusals happen as soon as they can: they leave everything as it is."""
+        done = [
+            number
+            for number in self._under_way[target]
+            if self._quiet[number]
+            and number not in config.done
+            and any(self._happens(number, config, self._ends[target]))
+        ]
+        return Config(config.accounts, config.done.union(done)) if done else config
+
+    def _useful(self, target: int, done: frozenset[int]) -> list[int]:
+        """Return what is connected with the target by accounts that something under way touches, the target last.
+
+        All else can happen as well after it.
+        """
+        rest = [number for number in self._open_at(target) if number not in done and not self._quiet[number]]
+        accounts = set(self._accounts[target])
+        size = 0
+        while len(accounts) > size:
+            size = len(accounts)
+            accounts.update(*(names for number in rest if not accounts.isdisjoint(names := self._accounts[number])))
+        return sorted((number for number in rest if not accounts.isdisjoint(self._accounts[number])), reverse=True)
+
+    def _open_at(self, target: int) -> list[int]:
+        """Return the numbers of all that may happen just before the answer of the target comes."""
+        first = len(self._ends)
+        optional = bisect_right(self._optional_begins, self._ends[target])
+        return [*self._under_way[target], *range(first, first + optional)]
+
+    def _twin_key(self, number: int) -> object:
+        tries = self._all[number].tries
+        return request_of(tries[0]) if len(tries) == 1 else number
+
+    def _unexplained(self, target: int, example: Config) -> Unexplained:
+        names = self._accounts[target]
+        near = [n for n in self._open_at(target) if n != target and not names.isdisjoint(self._accounts[n])]
+        return Unexplained(
+            accounts=tuple(example.accounts),
+            before=tuple(self._all[n].shown for n in range(max(0, target - EVENTS_SHOWN), target)),
+            event=self._all[target].shown,
+            under_way=tuple(self._all[n].shown for n in near[: 2 * EVENTS_SHOWN]),
+            explained=target,
+            example=example.accounts,
+        )
+
+
+def _is_quiet(operation: Operation) -> bool:
+    """Say whether it certainly changes nothing."""
+    is_read = operation.tries[0].op == "read"
+    return operation.answer is not None and (is_read or operation.answer.code is not None)
+
+
+def _windows(certain: Sequence[Operation]) -> Iterator[tuple[int, ...]]:
+    """Yield for each operation those that may happen just before its answer comes, itself among them."""
+    coming = deque(sorted(range(len(certain)), key=lambda number: certain[number].begin))
+    under_way: set[int] = set()
+    for number, operation in enumerate(certain):
+        while coming and certain[coming[0]].begin <= (operation.end or 0):
+            under_way.add(coming.popleft())
+        yield tuple(sorted(under_way))
+        under_way.remove(number)

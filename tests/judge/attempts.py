@@ -13,7 +13,7 @@ from msgspec import Struct
 from tests.judge.history import ID_REUSED, Event
 from tests.judge.sequential import Answer, Request, answer_of, request_of
 
-__all__ = ["ContradictionError", "Operation", "operations_of"]
+__all__ = ["ContradictionError", "Operation", "groups_of", "operations_of"]
 
 
 class ContradictionError(Exception):
@@ -68,6 +68,26 @@ def operations_of(history: Iterable[Event]) -> list[Operation]:
         elif event.outcome in {"ok", "refused"} and event.consistency == "linearizable":
             operations.append(Operation((event,), event, answer_of(event)))
     return operations + [operation for attempts in by_id.values() if (operation := _operation_of(attempts))]
+
+
+def groups_of(operations: Iterable[Operation]) -> list[list[Operation]]:
+    """Return the operations by groups of accounts that no operation connects."""
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (parent := parents.setdefault(name, name)) != name:
+            parents[name] = name = parents[parent]
+        return name
+
+    operations = list(operations)
+    for operation in operations:
+        first, *others = operation.accounts
+        for other in others:
+            parents[root(other)] = root(first)
+    groups: dict[str, list[Operation]] = {}
+    for operation in operations:
+        groups.setdefault(root(operation.tries[0].account), []).append(operation)
+    return list(groups.values())
 
 
 def _operation_of(attempts: Sequence[Event]) -> Operation | None:

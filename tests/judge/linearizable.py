@@ -19,20 +19,15 @@ from tests.judge.attempts import Operation
 from tests.judge.history import Event
 from tests.judge.sequential import Account, Accounts, request_of, step
 
-__all__ = ["STEPS_MAX", "BudgetExhaustedError", "Search", "Unexplained", "groups_of"]
+__all__ = ["STEPS_MAX", "BudgetExhaustedError", "Search", "Unexplained"]
 
-STEPS_MAX = 2_000_000
-"""Executions of one operation that a search may try: some ten seconds."""
-PATIENCES = (8, 64, 512, 4_096, 32_768, STEPS_MAX)
-"""How many states are tried to explain one answer, before what came earlier is explained in another way.
-
-Where many attempts are of unknown outcome there are too many states to try all of them after a wrong turn.
-"""
+STEPS_MAX = 3_000_000
+"""Executions of one operation that a search may try: some twenty seconds."""
 EVENTS_SHOWN = 6
 
 
 class BudgetExhaustedError(Exception):
-    """The search took more steps than it may: nothing is known."""
+    """The search took more steps than it may: nothing is known. The message says where it had its difficulties."""
 
 
 class Unexplained(Struct, frozen=True):
@@ -80,26 +75,6 @@ class Config(NamedTuple):
         return tuple(self.accounts.values()), self.done
 
 
-def groups_of(operations: Iterable[Operation]) -> list[list[Operation]]:
-    """Return the operations by groups of accounts that no operation connects."""
-    parents: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while (parent := parents.setdefault(name, name)) != name:
-            parents[name] = name = parents[parent]
-        return name
-
-    operations = list(operations)
-    for operation in operations:
-        first, *others = operation.accounts
-        for other in others:
-            parents[root(other)] = root(first)
-    groups: dict[str, list[Operation]] = {}
-    for operation in operations:
-        groups.setdefault(root(operation.tries[0].account), []).append(operation)
-    return list(groups.values())
-
-
 class Search:
     """The search through one group. Operations go by their numbers: by end, those without one behind, by begin."""
 
@@ -114,18 +89,23 @@ class Search:
         self._accounts = [each.accounts for each in self._all]
         self._quiet = [_is_quiet(each) for each in self._all]
         self._under_way = list(_windows(certain))
-        self._steps_left = steps_max
+        self._steps_max = steps_max
 
     def run(self) -> Unexplained | None:
         """Return None if there is an explanation. Raises BudgetExhaustedError."""
-        for patience in PATIENCES:
-            self._patience, self._gave_up = patience, False
-            unexplained = self._run()
-            if unexplained is None or not self._gave_up:
-                return unexplained
-        raise BudgetExhaustedError
+        hardest = ""
+        try:
+            if (unexplained := self._run(is_lean=True)) is None:
+                return None
+            hardest = f"; perhaps this is why:\n{unexplained}"
+            return self._run(is_lean=False)
+        except BudgetExhaustedError:
+            raise BudgetExhaustedError(f"the search took more than {self._steps_max} steps{hardest}") from None
 
-    def _run(self) -> Unexplained | None:
+    def _run(self, *, is_lean: bool) -> Unexplained | None:
+        """Search; a lean search tries only the likeliest, so what it finds is true, but it may miss it."""
+        self._is_lean = is_lean
+        self._steps_left = self._steps_max
         names = sorted(set().union(*self._accounts))
         start = Config(dict.fromkeys(names), frozenset())
         explanations = [iter([start])]
@@ -166,10 +146,10 @@ class Search:
             if config.key in seen:
                 continue
             seen.add(config.key)
-            if len(seen) > self._patience:
-                self._gave_up = True
-                return
-            self._spread(queue, config, (number for number in useful if number not in config.done), now)
+            rest = [number for number in useful if number not in config.done]
+            if self._is_lean:
+                rest = self._likely(target, config, rest)
+            self._spread(queue, config, rest, now)
 
     def _spread(self, queue: deque[Config], config: Config, numbers: Iterable[int], now: int) -> None:
         """Add what may happen next: in front what must happen at some time, behind what perhaps never happens."""
@@ -221,6 +201,40 @@ class Search:
             accounts.update(*(names for number in rest if not accounts.isdisjoint(names := self._accounts[number])))
         return sorted((number for number in rest if not accounts.isdisjoint(self._accounts[number])), reverse=True)
 
+    def _likely(self, target: int, config: Config, numbers: Sequence[int]) -> list[int]:
+        """Leave out what is optional and brings no account to what an answer under way says of it.
+
+        It must do so alone, or together with one more that is optional.
+        """
+        if config.accounts[self._all[target].shown.account] is None:
+            return list(numbers)
+        missing = self._missing(target, config)
+        effects = {number: _effects(self._all[number].tries[0]) for number in numbers if number >= len(self._ends)}
+        others: dict[str, set[int]] = {}
+        for effect in effects.values():
+            for name, cents in effect.items():
+                others.setdefault(name, {0}).add(cents)
+
+        def is_likely(number: int) -> bool:
+            return number not in effects or any(
+                rest - cents in others[name]
+                for name, cents in effects[number].items()
+                for rest in missing.get(name, ())
+            )
+
+        return [number for number in numbers if is_likely(number)]
+
+    def _missing(self, target: int, config: Config) -> dict[str, set[int]]:
+        """Return by how much each account is off from what answers under way say it held just before them."""
+        missing: dict[str, set[int]] = {}
+        for number in self._under_way[target]:
+            told = self._all[number].shown
+            account = config.accounts[told.account]
+            if number not in config.done and account is not None and told.balance_cents is not None:
+                before_cents = told.balance_cents - _effects(told)[told.account]
+                missing.setdefault(told.account, set()).add(before_cents - account.balance_cents)
+        return missing
+
     def _open_at(self, target: int) -> list[int]:
         """Return the numbers of all that may happen just before the answer of the target comes."""
         first = len(self._ends)
@@ -248,6 +262,14 @@ def _is_quiet(operation: Operation) -> bool:
     """Say whether it certainly changes nothing."""
     is_read = operation.tries[0].op == "read"
     return operation.answer is not None and (is_read or operation.answer.code is not None)
+
+
+def _effects(event: Event) -> dict[str, int]:
+    """Return by how much the attempt changes balances if it is not refused."""
+    cents = event.amount_cents or 0
+    if event.counterpart is not None:
+        return {event.account: -cents, event.counterpart: cents}
+    return {event.account: {"open": 0, "deposit": cents, "withdraw": -cents}.get(event.op, 0)}
 
 
 def _windows(certain: Sequence[Operation]) -> Iterator[tuple[int, ...]]:

@@ -49,7 +49,7 @@ def simulated(seed: int, operations: int, accounts: Sequence[str], habits: Habit
     plans = [_open(random, time * 10, name, habits) for time, name in enumerate(accounts)]
     start = len(accounts) * 10
     for client in range(habits.clients):
-        plans += _client(random, f"c{client}", start, operations // habits.clients, accounts, habits)
+        plans += _client(random, f"{accounts[0]}-c{client}", start, operations // habits.clients, accounts, habits)
     rest = 1 + max(max(plan.effect or 0, plan.attempt.end or 0) for plan in plans)
     for place, (name, node) in enumerate((name, node) for name in accounts for node in NODES):
         time = rest + place * 10

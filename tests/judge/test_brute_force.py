@@ -5,10 +5,10 @@ from random import Random
 
 from msgspec.structs import replace
 
-from tests.judge.attempts import ContradictionError, operations_of
+from tests.judge.attempts import ContradictionError, groups_of, operations_of
 from tests.judge.history import ID_REUSED, Event
 from tests.judge.invariants import broken_invariants
-from tests.judge.linearizable import Search, groups_of
+from tests.judge.linearizable import Search
 from tests.judge.sequential import Accounts, First, answer_of, request_of, step
 from tests.judge.simulated import Habits, simulated
 

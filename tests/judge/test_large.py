@@ -10,14 +10,15 @@ from tests.judge.history import Event
 from tests.judge.simulated import Habits, simulated
 from tests.judge.verdict import examine, judge
 
-ACCOUNTS = ("a", "b", "c", "d")
-HABITS = Habits(retried=0.99)
-"""A few attempts are never settled."""
+GROUPS = ("ab", "cde", "fghi", "jklmn")
+A_FEW_NEVER_SETTLED = Habits(retried=0.98)
 
 
 @pytest.fixture(scope="module")
 def large() -> list[Event]:
-    history = simulated(1, 20_000, ACCOUNTS, HABITS)
+    history = [
+        event for seed, names in enumerate(GROUPS) for event in simulated(seed, 5_000, names, A_FEW_NEVER_SETTLED)
+    ]
     assert len(history) > 20_000
     assert sum(event.outcome == "unknown" for event in history) > 400
     return history
@@ -42,6 +43,26 @@ def test_the_order_of_the_lines_is_of_no_account(large: list[Event]) -> None:
     judge(mixed)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.6])
+@pytest.mark.parametrize("share", [0.02, 0.35, 0.7, 0.98])
 def test_one_false_balance_is_found(large: list[Event], share: float) -> None:
-    assert examine(falsified(large, int(len(large) * share))).word == "invalid"
+    verdict = examine(falsified(large, int(len(large) * share)))
+    assert verdict.word == "invalid", verdict.explanation
+
+
+def test_a_deposit_that_one_read_does_not_see_is_found(large: list[Event]) -> None:
+    """The read is a whole answer of the same account, and true, but too old."""
+    names = {event.account for event in large}
+    assert names
+    reads = [event for event in large if event.op == "read" and event.account == "d" and event.outcome == "ok"]
+    old, new = reads[-40], reads[-20]
+    assert old.balance_cents != new.balance_cents
+    stale = replace(new, balance_cents=old.balance_cents, version=old.version)
+    verdict = examine([stale if event is new else event for event in large])
+    assert verdict.word == "invalid", verdict.explanation
+
+
+def test_many_attempts_that_are_never_settled_do_not_stop_the_search() -> None:
+    history = simulated(1, 5_000, "abcd", Habits(unknown=0.04, retried=0.8))
+    answered = {event.id for event in history if event.outcome in {"ok", "refused"}}
+    assert len({event.id for event in history if event.outcome == "unknown"} - answered) > 20
+    judge(history)

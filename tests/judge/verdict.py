@@ -5,10 +5,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from tests.judge.attempts import ContradictionError, Operation, operations_of
+from tests.judge.attempts import ContradictionError, Operation, groups_of, operations_of
 from tests.judge.history import Event
 from tests.judge.invariants import broken_invariants
-from tests.judge.linearizable import STEPS_MAX, BudgetExhaustedError, Search, groups_of
+from tests.judge.linearizable import STEPS_MAX, BudgetExhaustedError, Search
 
 __all__ = ["Verdict", "examine", "judge"]
 
@@ -42,8 +42,8 @@ def examine(history: Sequence[Event], *, ok_min: int = 1, steps_max: int = STEPS
         try:
             if unexplained := Search(group, steps_max).run():
                 return Verdict("invalid", str(unexplained))
-        except BudgetExhaustedError:
-            doubts.append(f"accounts {_names(group)}: the search took more than {steps_max} steps")
+        except BudgetExhaustedError as error:
+            doubts.append(f"accounts {_names(group)}: {error}")
         if not any(operation.tries[0].op == "read" for operation in group):
             doubts.append(f"accounts {_names(group)}: there are no reads")
     ok_count = sum(event.outcome == "ok" and event.op != "read" for event in history)

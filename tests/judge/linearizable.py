@@ -23,6 +23,8 @@ __all__ = ["STEPS_MAX", "BudgetExhaustedError", "Search", "Unexplained"]
 
 STEPS_MAX = 3_000_000
 """Executions of one operation that a search may try: some twenty seconds."""
+SUMMANDS_MAX = 12
+"""Of so many operations on one account every subset is summed up."""
 EVENTS_SHOWN = 6
 
 
@@ -135,7 +137,7 @@ class Search:
         # Nearly always the next answer follows from the state at once.
         for after in self._happens(target, config, now):
             yield Config(after.accounts, after.done - {target})
-        useful = self._useful(target, config.done)
+        useful = self._useful(target, config)
         seen = set()
         queue = deque([config])
         while queue:
@@ -188,12 +190,16 @@ class Search:
         ]
         return Config(config.accounts, config.done.union(done)) if done else config
 
-    def _useful(self, target: int, done: frozenset[int]) -> list[int]:
-        """Return what is connected with the target by accounts that something under way touches, the target last.
+    def _useful(self, target: int, config: Config) -> list[int]:
+        """Return what may have to happen before the target, which stands last. All else can happen as well after it.
 
-        All else can happen as well after it.
+        It is connected with the target by accounts that something under way touches; and what touches the account
+        whose balance the answer says must bring it, all together, to that balance.
         """
-        rest = [number for number in self._open_at(target) if number not in done and not self._quiet[number]]
+        rest = [number for number in self._open_at(target) if number not in config.done and not self._quiet[number]]
+        near = [number for number in rest if number != target and self._told_account(target) in self._accounts[number]]
+        useless = set(near) - self._summands(target, config, near)
+        rest = [number for number in rest if number not in useless]
         accounts = set(self._accounts[target])
         size = 0
         while len(accounts) > size:
@@ -201,14 +207,42 @@ class Search:
             accounts.update(*(names for number in rest if not accounts.isdisjoint(names := self._accounts[number])))
         return sorted((number for number in rest if not accounts.isdisjoint(self._accounts[number])), reverse=True)
 
+    def _summands(self, target: int, config: Config, numbers: Sequence[int]) -> set[int]:
+        """Return those of the numbers that are part of a sum that leads to the balance that the target's answer says.
+
+        All of them, if that balance is not known or the sums are too many or not certain.
+        """
+        name = self._told_account(target)
+        missing = self._missing(target, config)
+        if missing is None or len(numbers) > SUMMANDS_MAX or not all(map(self._is_plain, numbers)):
+            return set(numbers)
+        sums = [0]
+        for number in numbers:
+            cents = _effects(self._all[number].tries[0])[name]
+            sums += [cents + other for other in sums]
+        members = 0
+        for mask, cents in enumerate(sums):
+            if cents == missing:
+                members |= mask
+        return {number for place, number in enumerate(numbers) if members >> place & 1}
+
+    def _is_plain(self, number: int) -> bool:
+        """Say whether, if it happens before the target, its one request is sure to be granted."""
+        operation = self._all[number]
+        return len(operation.tries) == 1 and (number >= len(self._ends) or operation.answer is not None)
+
+    def _told_account(self, number: int) -> str:
+        return self._all[number].tries[0].account
+
     def _likely(self, target: int, config: Config, numbers: Sequence[int]) -> list[int]:
         """Leave out what is optional and brings no account to what an answer under way says of it.
 
         It must do so alone, or together with one more that is optional.
         """
-        if config.accounts[self._all[target].shown.account] is None:
-            return list(numbers)
-        missing = self._missing(target, config)
+        missing: dict[str, set[int]] = {}
+        for number in self._under_way[target]:
+            if number not in config.done and (cents := self._missing(number, config)) is not None:
+                missing.setdefault(self._told_account(number), set()).add(cents)
         effects = {number: _effects(self._all[number].tries[0]) for number in numbers if number >= len(self._ends)}
         others: dict[str, set[int]] = {}
         for effect in effects.values():
@@ -224,16 +258,14 @@ class Search:
 
         return [number for number in numbers if is_likely(number)]
 
-    def _missing(self, target: int, config: Config) -> dict[str, set[int]]:
-        """Return by how much each account is off from what answers under way say it held just before them."""
-        missing: dict[str, set[int]] = {}
-        for number in self._under_way[target]:
-            told = self._all[number].shown
-            account = config.accounts[told.account]
-            if number not in config.done and account is not None and told.balance_cents is not None:
-                before_cents = told.balance_cents - _effects(told)[told.account]
-                missing.setdefault(told.account, set()).add(before_cents - account.balance_cents)
-        return missing
+    def _missing(self, number: int, config: Config) -> int | None:
+        """Return by how much its account is off from what its answer says it held just before; None if it does not."""
+        operation = self._all[number]
+        account = config.accounts[self._told_account(number)]
+        if account is None or operation.answer is None or operation.answer.balance_cents is None:
+            return None
+        event = operation.tries[0]
+        return operation.answer.balance_cents - _effects(event)[event.account] - account.balance_cents
 
     def _open_at(self, target: int) -> list[int]:
         """Return the numbers of all that may happen just before the answer of the target comes."""

@@ -12,7 +12,7 @@ from tests.judge.linearizable import Search
 from tests.judge.sequential import Accounts, First, answer_of, request_of, step
 from tests.judge.simulated import Habits, simulated
 
-SEEDS = range(1_500)
+SEEDS = range(1_000)
 
 
 def by_search(history: Sequence[Event]) -> bool:

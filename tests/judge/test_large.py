@@ -37,23 +37,20 @@ def test_a_large_history_is_valid(large: list[Event]) -> None:
     judge(large, ok_min=10_000)
 
 
-def test_the_order_of_the_lines_is_of_no_account(large: list[Event]) -> None:
-    mixed = large[:]
+def test_the_order_of_the_lines_does_not_matter() -> None:
+    mixed = simulated(0, 1_000, "abc")
     Random(0).shuffle(mixed)
     judge(mixed)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.35, 0.7, 0.98])
+@pytest.mark.parametrize("share", [0.02, 0.45])
 def test_one_false_balance_is_found(large: list[Event], share: float) -> None:
     verdict = examine(falsified(large, int(len(large) * share)))
     assert verdict.word == "invalid", verdict.explanation
 
 
-def test_a_deposit_that_one_read_does_not_see_is_found(large: list[Event]) -> None:
-    """The read is a whole answer of the same account, and true, but too old."""
-    names = {event.account for event in large}
-    assert names
-    reads = [event for event in large if event.op == "read" and event.account == "d" and event.outcome == "ok"]
+def test_an_answer_that_was_true_some_time_ago_is_found(large: list[Event]) -> None:
+    reads = [event for event in large if event.op == "read" and event.account == "b" and event.outcome == "ok"]
     old, new = reads[-40], reads[-20]
     assert old.balance_cents != new.balance_cents
     stale = replace(new, balance_cents=old.balance_cents, version=old.version)

@@ -1,8 +1,9 @@
-"""What customers saw, attempt by attempt, and whether the bank's own history explains it."""
+"""What customers saw, attempt by attempt, and whether the bank's own history explains it; the judge asks for less."""
 
 from collections.abc import Callable, Container
 from typing import Any
 
+from tests.judge.history import Event
 from tests.simulation.scheduler import Scheduler
 from tests.support.naive import NaiveBank
 
@@ -26,7 +27,9 @@ class History:
         """Note what they were told."""
         event |= fields | {"end": self._scheduler.now_ns}
         told = " ".join(
-            str(fields[name]) for name in ("outcome", "code", "balance_cents") if fields.get(name) is not None
+            str(fields[name])
+            for name in ("outcome", "code", "balance_cents", "consistency")
+            if fields.get(name) is not None
         )
         asked = " ".join(
             str(event[name])
@@ -34,6 +37,10 @@ class History:
             if event.get(name) is not None
         )
         self._scheduler.note(f"{event['client']} at {event['node']}: {asked} -> {told}")
+
+    def judged(self) -> list[Event]:
+        """Return it as the judge reads it."""
+        return [Event(**event) for event in self.events]
 
     def _outcomes(self) -> dict[str, set[str]]:
         outcomes: dict[str, set[str]] = {}

@@ -39,6 +39,7 @@ from bank.operations import Operation
 from bank.sqlite import connect
 from bank.views import Answer, Consistency
 from bank.waiting import Completion
+from tests.judge.verdict import judge
 from tests.simulation.customers import ACCOUNTS, Customer
 from tests.simulation.history import History
 from tests.simulation.machine import Machine
@@ -393,7 +394,7 @@ class World:
         until_ns = self.scheduler.now_ns + 60 * S
         for machine in self.machines:
             for account in ACCOUNTS:
-                while not customer.read(account, machine.name, Consistency.STRONG):
+                while not customer.read(account, machine.name, Consistency.STRONG, final=True):
                     self.check(self.scheduler.now_ns < until_ns, f"{machine.name} did not show account {account}")
                     self.scheduler.sleep(0.5)
 
@@ -414,6 +415,8 @@ class World:
         self.check(shown == {account: naive.balances.get(account) for account in ACCOUNTS}, f"balances {shown}")
         came_home = self._came_home()
         self.history.explain(naive, came_home=came_home, excused=self._excused(), check=self.check)
+        if not came_home:
+            judge(self.history.judged())
 
     def _balance(self, account: str) -> int | None:
         found = self.machines[0].ask(lambda bank: bank.history.account(account), 5)

@@ -111,6 +111,13 @@ VALID = {
         6-7   deposit a 50 #d     : CHAVE_REUTILIZADA
         8-9   read a              : ok 199
     """,
+    "of two unknown deposits only the second, and no balance says so at once": OPEN
+    + """
+        2-    deposit a 1         : unknown
+        3-    deposit a 50        : unknown
+        4-5   withdraw a 150      : ok
+        6-7   read a              : ok 0
+    """,
     "a stale read may show what was": OPEN
     + "2-3 deposit a 10 : ok 110\n 4-5 read a : ok 100 stale\n 6-7 read a : ok 110",
     "down to the limit": "0-1 open a 100 limit=50 : ok 100\n 2-3 withdraw a 150 : ok -50\n 4-5 read a : ok -50",
@@ -188,6 +195,13 @@ INVALID = {
     "an id called reused that was never used": OPEN + "2-3 deposit a 10 #d : CHAVE_REUTILIZADA\n 4-5 read a : ok 100",
     "a reused id that takes effect": OPEN
     + "2-3 deposit a 10 #d : ok 110\n 4-5 deposit a 99 #d : CHAVE_REUTILIZADA\n 6-7 read a : ok 209",
+    "of an id with two unknown requests the second, before it began": OPEN
+    + """
+        2-3   deposit a 10 #d     : unknown
+        4-5   read a              : ok 199
+        6-7   deposit a 99 #d     : unknown
+        8-9   read a              : ok 199
+    """,
     "a read with no explanation": OPEN + "2-3 read a : ok 73",
     "opened twice": OPEN + "2-3 open a 7 : ok 7\n 4-5 read a : ok 7",
     "gone": OPEN + "2-3 read a : CONTA_NAO_ENCONTRADA",

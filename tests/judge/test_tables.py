@@ -111,10 +111,10 @@ VALID = {
         6-7   deposit a 50 #d     : CHAVE_REUTILIZADA
         8-9   read a              : ok 199
     """,
-    "of two unknown deposits only the second, and no balance says so at once": OPEN
+    "of two unknown deposits only the first, and no balance says so at once": OPEN
     + """
-        2-    deposit a 1         : unknown
-        3-    deposit a 50        : unknown
+        2-    deposit a 50        : unknown
+        3-    deposit a 1         : unknown
         4-5   withdraw a 150      : ok
         6-7   read a              : ok 0
     """,

@@ -129,6 +129,13 @@ class Desk:
         """Tell whether the log is lost, and what is left of it was read to its end. Called under the mutex."""
         return self.condition().state == "livro_perdido" and self.attachment.at_end
 
+    def has_stopped(self) -> bool:
+        """Tell whether others may reopen the log as far as this node is concerned. Called under the mutex.
+
+        They may as well if it looks for a journal that nobody has: it stays where it is until then.
+        """
+        return self.is_stopped() or bool(self.troubles.joining)
+
     def may_publish(self) -> bool:
         """Tell whether operations may go into the log. Called under the mutex."""
         troubles = self.troubles

@@ -216,7 +216,7 @@ class Herald:
         desk = self._desk
         self._beat += 1
         with desk.mutex:
-            committed, state, stopped = desk.committed, desk.condition().state, desk.is_stopped()
+            committed, state, stopped = desk.committed, desk.condition().state, desk.has_stopped()
             lag_ms = desk.behind_ms(monotonic_ms())
         return Heartbeat(
             node=desk.config.node_name,

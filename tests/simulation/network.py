@@ -74,12 +74,13 @@ class NodeLog:
         self._store = store
         self._link = link
         self._at = at
+        self._lives = store.lives
         self.faults: list[str] = []
         """What happens to the next records: lost, unconfirmed, twice or late."""
 
     def append(self, body: bytes) -> None:
         """Store a record. Raises LogUnreachable."""
-        lives, fault = self._store.lives, self.faults.pop(0) if self.faults else ""
+        lives, fault = self._connection(), self.faults.pop(0) if self.faults else ""
         self._at("before the record is stored")
         if fault == "late":
             self._store.scheduler.spawn("late", lambda: self._come_late(body, lives))
@@ -95,6 +96,16 @@ class NodeLog:
             raise LogUnreachable("no confirm came")
         self._link.cross()
 
+    def _connection(self) -> int:
+        """Return the life of the log that the connection reaches. Raises LogUnreachable if it has ended meanwhile.
+
+        A connection is not mended in silence: what it reaches next may be a log that has lost something.
+        """
+        before, self._lives = self._lives, self._store.lives
+        if before != self._lives:
+            raise LogUnreachable("the connection had died")
+        return before
+
     def _come_late(self, body: bytes, lives: int) -> None:
         self._store.scheduler.sleep(self._link.draw.random() * 3)
         if lives == self._store.lives:
@@ -109,6 +120,7 @@ class NodeLog:
 
     def tend(self) -> None:
         """Find out whether the connection lives."""
+        self._connection()
         self._link.cross()
 
     def renew(self) -> None:
@@ -152,32 +164,50 @@ class NodeReader:
 
 
 class Bus:
-    """Where heartbeats go."""
+    """Where heartbeats go: rows of a file that nodes share, or an exchange that hands them to whoever listens."""
 
     def __init__(self) -> None:
-        self.latest: dict[str, Heartbeat] = {}
+        self.rows: dict[str, Heartbeat] = {}
+        self.listeners: list[NodePresence] = []
 
 
 class NodePresence:
-    """Presence as one node reaches it."""
+    """Presence as one node reaches it: as `EmbeddedPresence` on one machine, as `RabbitPresence` across machines."""
 
     def __init__(self, bus: Bus, link: Link, *, spans_machines: bool) -> None:
         self.spans_machines = spans_machines
         self._bus = bus
         self._link = link
-        self._session = ""
+        self._mine: Heartbeat | None = None
+        self._latest: dict[str, Heartbeat] = {}
 
     def exchange(self, mine: Heartbeat) -> list[Heartbeat]:
         """Tell and hear. Raises LogUnreachable."""
         self._link.cross()
-        self._session = mine.session
-        self._bus.latest[mine.session] = mine
-        return [heartbeat for session, heartbeat in self._bus.latest.items() if session != mine.session]
+        self._mine = mine
+        if not self.spans_machines:
+            self._bus.rows[mine.node] = mine
+            return [heartbeat for node, heartbeat in self._bus.rows.items() if node != mine.node]
+        if self not in self._bus.listeners:
+            self._bus.listeners.append(self)
+        for listener in self._bus.listeners:
+            if listener is not self:
+                listener.hear(mine)
+        return list(self._latest.values())
+
+    def hear(self, heartbeat: Heartbeat) -> None:
+        """Take in what another node sends: its new session replaces its old one."""
+        if self._link.state in {"up", "slow"}:
+            self._latest = {key: old for key, old in self._latest.items() if old.node != heartbeat.node}
+            self._latest[heartbeat.session] = heartbeat
 
     def leave(self) -> None:
         """Say that this node stops."""
         self._link.cross()
-        self._bus.latest.pop(self._session, None)
+        if self._mine is not None:
+            self._bus.rows.pop(self._mine.node, None)
+            for listener in self._bus.listeners:
+                listener._latest.pop(self._mine.session, None)
 
     def close(self) -> None:
         """Nothing to release."""

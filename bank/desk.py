@@ -143,6 +143,10 @@ class Desk:
             return False
         if monotonic_ms() < self._listen_until_ms:
             return False
+        return self.is_settled()
+
+    def is_settled(self) -> bool:
+        """Tell whether the log is known to be the one that this node knows, whole. Called under the mutex."""
         return self.attachment.settled(self.committed.members, now_ms=monotonic_ms())
 
     def listen_first(self) -> None:

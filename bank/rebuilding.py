@@ -26,18 +26,26 @@ def obstacle(
     for name in sorted(given_up):
         if name == node or name in live:
             return f"{name} answers: stop it before it is given up."
+    for name, heard in sorted(live.items()):
+        if heard.log_id not in {"", log_id}:
+            return f"{name} follows another log: a second history in one log would help nobody."
     for name in sorted(set(members) - {node} - set(given_up)):
-        heard = live.get(name)
-        if heard is None:
-            return f"{name} does not answer: start it, or give it up with --sem {name}."
-        if heard.log_id != log_id:
-            return f"{name} follows another log."
-        if not heard.stopped:
-            return f"{name} is in state {heard.state}: it has not stopped at the end of the log."
-        theirs = (heard.epoch, heard.position)
-        if theirs > place or (theirs == place and name < node):
-            where = ", ".join(heard.addresses)
-            return f"{name} comes first, with position {heard.position}: reopen the log there, at {where}."
+        if (why := _waits_for(name, live.get(name), node, place)) is not None:
+            return why
+    return None
+
+
+def _waits_for(name: str, peer: Heartbeat | None, node: str, place: Place) -> str | None:
+    if peer is None:
+        return f"{name} does not answer: start it, or give it up with --sem {name}."
+    if not peer.log_id:
+        return f"{name} has an empty journal and may have lost answers: stop it and give it up with --sem {name}."
+    if not peer.stopped:
+        return f"{name} is in state {peer.state}: it has not stopped at the end of the log."
+    theirs = (peer.epoch, peer.position)
+    if theirs > place or (theirs == place and name < node):
+        where = ", ".join(peer.addresses)
+        return f"{name} comes first, with position {peer.position}: reopen the log there, at {where}."
     return None
 
 

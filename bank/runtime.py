@@ -194,14 +194,17 @@ class Runtime:
         with self._desk.mutex:
             state, refusal = self._desk.condition()
             attached_once = self._desk.attached_once
+            is_settled = self._desk.is_settled()
         if state == "divergente" and refusal is not None:
             raise refusal
         log_is_down = state in {"sem_livro", "livro_perdido", "entrando", "falha", "parando"}
         if not (self._desk.committed.position if log_is_down else attached_once):
             raise NotReady("The node has not read the log to its end yet.")
+        # A log that may have lost what another node has does not bring the latest, though it brings something.
+        is_doubtful = log_is_down or not is_settled
         if consistency is Consistency.LOCAL:
-            return self._look(account_id, stale=log_is_down)
-        if log_is_down:
+            return self._look(account_id, stale=is_doubtful)
+        if is_doubtful:
             if consistency is Consistency.STRONG:
                 raise LogUnavailable(str(refusal))
             return self._look(account_id, stale=True)

@@ -181,7 +181,8 @@ class Herald:
             for heartbeat in fresh:
                 if heartbeat.log_id == desk.committed.log_id or not desk.committed.log_id:
                     desk.hear(heartbeat.node, (heartbeat.epoch, heartbeat.position))
-            places = ((peer.heartbeat.epoch, peer.heartbeat.position) for peer in desk.peers.live(now_ms))
+            peers = [peer.heartbeat for peer in desk.peers.live(now_ms)]
+            places = ((peer.epoch, peer.position) for peer in peers if peer.log_id == desk.committed.log_id)
             desk.behind_ms(now_ms, heard=max(places, default=(0, 0)))
         for heartbeat in fresh:
             is_of_this_history = (heartbeat.log_id, heartbeat.epoch) == (desk.committed.log_id, desk.committed.epoch)

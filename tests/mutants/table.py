@@ -157,8 +157,8 @@ MUTANTS = (
     Mutant(
         "a log reopened while a member is away",
         "bank/rebuilding.py",
-        "        if heard is None:\n",
-        "        if heard is None:\n            continue\n        if heard is None:\n",
+        "    if peer is None:\n",
+        "    if peer is None:\n        return None\n    if peer is None:\n",
         "tests/unit/test_rebuilding.py",
     ),
     Mutant(

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from bank.attachment import Place
 from bank.config import Config
 from bank.errors import BankError
 from bank.runtime import Ending, Runtime, open_runtime
@@ -37,15 +38,16 @@ class Machine:
         self.config = Config(
             node_name=self.name, port=5000 + number, data_dir=folder, threads=8, cluster_key=f"key-of-{self.name:.>20}"
         )
-        self.log_link = Link(world.scheduler, world.draw)
-        self.presence_link = Link(world.scheduler, world.draw)
-        self.peer_link = Link(world.scheduler, world.draw)
+        self.log_link, self.presence_link, self.peer_link = (
+            Link(world.scheduler, world.draw, world.draw.choice([0.02, 0.02, 0.4])) for _ in range(3)
+        )
         self.life: Life | None = None
         self.bank: Runtime | None = None
         self.log: NodeLog | None = None
         self.clock_offset_ns = 0
         self.connections: list[sqlite3.Connection] = []
         self._crashed_ns = 0
+        self._place = (0, 0)
         self.crash_at = ""
         """The place at which the node crashes as soon as it comes there."""
 
@@ -92,7 +94,7 @@ class Machine:
 
     def crash(self) -> None:
         """End the node where it stands. Not to be called by one of its own tasks."""
-        life, bank = self.life, self.bank
+        life, bank, self._place = self.life, self.bank, self.place
         self.life = self.bank = None
         if life is not None:
             self._world.note(f"{self.name} crashes")
@@ -109,6 +111,13 @@ class Machine:
         with suppress(BankError, ConnectionError):
             self.ask(lambda bank: bank.stop(), timeout_s=10)
         self.crash()
+
+    @property
+    def place(self) -> Place:
+        """What the node has, or had when it was last up."""
+        if self.bank is not None:
+            self._place = self.bank._desk.committed.place
+        return self._place
 
     def is_long_gone(self) -> bool:
         """Tell whether the node has been a member, and is down for so long that all others know."""

@@ -28,14 +28,16 @@ GIVEN_UP_S = 10.0
 class Link:
     """One way out of a machine. `state`: up, slow, refused, or silent, in which nothing arrives and nobody is told."""
 
-    def __init__(self, scheduler: Scheduler, draw: random.Random) -> None:
+    def __init__(self, scheduler: Scheduler, draw: random.Random, usual_s: float) -> None:
+        """`usual_s` is the longest that a message takes while the link is up."""
         self._scheduler = scheduler
+        self._usual_s = usual_s
         self.draw = draw
         self.state = "up"
 
     def cross(self) -> None:
         """Take a message across. Raises LogUnreachable."""
-        self._scheduler.sleep(self.draw.random() ** 3 * (1.5 if self.state == "slow" else 0.02))
+        self._scheduler.sleep(self.draw.random() ** 3 * (1.5 if self.state == "slow" else self._usual_s))
         if self.state == "silent":
             self._scheduler.sleep(GIVEN_UP_S)
             raise LogUnreachable("nothing comes")

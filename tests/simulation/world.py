@@ -92,6 +92,8 @@ class World:
         self.asked: list[Operation] = []
         """What customers asked for so far: some of it they ask for again."""
         self.was_operated = False
+        self.went_on_without: set[str] = set()
+        """Nodes that were silent for so long that others went on, on a log that had lost what only these had."""
         self.history = History(self.scheduler)
 
     # --- the frame -----------------------------------------------------------------------------------------------
@@ -289,7 +291,9 @@ class World:
                 if machine.log is not None:
                     machine.log.faults.extend(faults)
             case "join", _:
-                if len(self.machines) < 5:
+                # Nobody begins a bank in what is left of another one while all who know that are away.
+                is_known = any(one.life for one in self.machines) and self.store.length
+                if is_known and len(self.machines) < 5:
                     self._add_machine().start()
             case "disk", (float(for_s),):
                 machine.crash()
@@ -388,6 +392,12 @@ class World:
         except (BankError, ConnectionError):
             return machine.name
 
+    def note_who_is_left_behind(self, name: str) -> None:
+        """A node begins to accept writes, on a log that lost something: whoever is further on is left behind."""
+        if self.store.lives:
+            place = self.by_name[name].place
+            self.went_on_without |= {machine.name for machine in self.machines if machine.place > place}
+
     # --- the verdict ---------------------------------------------------------------------------------------------
 
     def _read_everything(self, customer: Customer) -> None:
@@ -415,7 +425,7 @@ class World:
         self.check(shown == {account: naive.balances.get(account) for account in ACCOUNTS}, f"balances {shown}")
         came_home = self._came_home()
         self.history.explain(naive, came_home=came_home, excused=self._excused(), check=self.check)
-        if not came_home:
+        if not came_home and not self.went_on_without:
             judge(self.history.judged())
 
     def _balance(self, account: str) -> int | None:
@@ -451,6 +461,8 @@ class _Ear(logging.Handler):
         keys = ("reason", "state", "position", "epoch", "peer", "file", "operations", "thread_name")
         extras = {key: value for key in keys if (value := getattr(record, key, None)) is not None}
         self._world.note(f"{name}: {record.getMessage()} {extras}")
+        if record.getMessage() == "state changed" and record.state == "pronto":
+            self._world.note_who_is_left_behind(name)
         if record.getMessage() == "reopening the log" and not self._world.was_operated:
             gone = [machine.name for machine in self._world.machines if machine.is_long_gone()]
             self._world.check(not gone, f"{name} reopens the log by itself, without {gone}")

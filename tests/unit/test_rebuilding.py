@@ -1,5 +1,6 @@
 """Who may reopen a lost log: only what loses nothing happens by itself."""
 
+import msgspec
 import pytest
 
 from bank.rebuilding import contradiction, obstacle
@@ -69,3 +70,13 @@ def test_a_history_that_is_no_beginning_of_this_one_is_left_to_an_operator() -> 
     live = {"banco-2": beat("banco-2", 9), "banco-3": beat("banco-3", 0, chain="")}
     assert contradiction(live, MEMBERS, lambda position: f"{position:032x}") is None
     assert "banco-2 has another history at position 9" in str(contradiction(live, MEMBERS, lambda _: "f" * 32))
+
+
+def test_nobody_reopens_over_another_bank_that_lives_in_the_log() -> None:
+    stranger = msgspec.structs.replace(beat("banco-9", stopped=False), log_id="other")
+    assert "banco-9 follows another log" in str(ask(beat("banco-2"), beat("banco-3"), stranger))
+
+
+def test_an_empty_member_may_have_lost_answers() -> None:
+    empty = msgspec.structs.replace(beat("banco-3"), log_id="")
+    assert "--sem banco-3" in str(ask(beat("banco-2"), empty))

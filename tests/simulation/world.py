@@ -266,7 +266,8 @@ class World:
             case "crash at", (float(for_s), str(place)):
                 machine.crash_at = place
                 scheduler.sleep(for_s)
-                machine.crash()
+                if machine.crash_at and not self.is_healing:
+                    machine.crash()
                 self._start_later(for_s, [machine])
             case "crash all", (float(for_s),):
                 for one in self.machines:
@@ -312,8 +313,9 @@ class World:
         for other in others:
             other.log_link.state = "silent"
         self.scheduler.sleep(1.5)
-        machine.crash()
-        self.store.lose(lost)
+        if not self.is_healing:
+            machine.crash()
+            self.store.lose(lost)
         for other in others:
             other.log_link.state = "up"
         self._start_later(for_s, [machine])

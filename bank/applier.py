@@ -17,6 +17,7 @@ from bank.desk import Committed, Desk, monotonic_ms, resolve
 from bank.errors import LogLost, LogReopened, LogUnreachable
 from bank.joining import Joiner
 from bank.journal import AppliedRecord, Journal
+from bank.operations import ids_of
 from bank.records import InvalidRecord, Record
 from bank.replica import Delivery, Replica
 from bank.views import AccountView, Token
@@ -165,7 +166,8 @@ class Applier:
             for stored in batch
             if (record := self._replica.admit(stored.offset, stored.body)) is not None
         ]
-        remembered = self._journal.remembered(operation.id for _, record in admitted for operation in record.operations)
+        ids = (one for _, record in admitted for operation in record.operations for one in ids_of(operation))
+        remembered = self._journal.remembered(ids)
         done: list[_Done] = []
         for (offset, body), record in admitted:
             delivery = self._replica.deliver(offset, body, record, remembered)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from bank.operations import (
     Activate,
     Applied,
+    Batch,
     Deposit,
     Genesis,
     Join,
@@ -91,7 +92,8 @@ def to_row(entry: Entry) -> Row:
     """Return the entry's columns, in the order of `COLUMNS`."""
     outcome = entry.outcome
     if isinstance(outcome, Rejected):
-        result: Row = (outcome.reason.value, None, None, None, None)
+        # The columns are fixed, for the chain digest covers them: which part of a batch stands in that of the version.
+        result: Row = (outcome.reason.value, None, outcome.index, None, None)
     else:
         result = (
             None,
@@ -116,7 +118,7 @@ def _content(operation: Operation) -> Row:
             return ("transferencia", operation.account_id, operation.counterpart_id, operation.amount_cents, None)
         case Open():
             return ("abertura", operation.account_id, None, operation.balance_cents, _details(operation))
-        case Genesis() | Join() | Retire() | Activate() | Reopen() | Uphold():
+        case Batch() | Genesis() | Join() | Retire() | Activate() | Reopen() | Uphold():
             return (operation.__struct_config__.tag, None, None, None, _details(operation))
 
 
@@ -142,7 +144,7 @@ def from_row(row: Row, *, instant_ms: int, bank: str) -> Entry:
             operation = msgspec.json.decode(details, type=Operation)
     outcome: Outcome
     if reason is not None:
-        outcome = Rejected(Reason(reason))
+        outcome = Rejected(Reason(reason), version)
     else:
         outcome = Applied(balance_cents, version, counterpart_balance_cents, counterpart_version)
     return Entry(number, position, instant_ms, bank, operation, outcome, previous, counterpart_previous)

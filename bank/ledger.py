@@ -8,8 +8,10 @@ tests/unit/test_ledger_model.py compares with a naive bank.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from bank import digests
 from bank.entries import Entry, to_row
@@ -17,6 +19,7 @@ from bank.money import MAX_CENTS
 from bank.operations import (
     Activate,
     Applied,
+    Batch,
     Deposit,
     Genesis,
     Join,
@@ -46,7 +49,7 @@ class Change(Struct, frozen=True):
     outcomes: Sequence[Entry]
     """One for each operation of the record, in order."""
     entries: Sequence[Entry]
-    """Those among the outcomes that are new: to be written, in order."""
+    """Those that are new, parts of batches among them: to be written, in order."""
     touched: Sequence[str]
     """Ids of the accounts that changed, each once, in order of first touch."""
     position: int
@@ -74,9 +77,7 @@ def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, En
     before = _hashes(state, concerned)
     known = dict(remembered)
     outcomes = [apply_one(state, operation, record.node, known) for operation in record.operations]
-    entries = [entry for entry in outcomes if entry.position == state.position and entry.number]
-    # A repeat inside this record is the same entry twice: it is written once.
-    entries = list({entry.number: entry for entry in entries}.values())
+    entries = list(islice(known.values(), len(remembered), None))  # what was learnt stands behind what was known
     after = _hashes(state, concerned)
     touched = [name for name in concerned if before[name] != after[name]]
     state.accounts_sum = (state.accounts_sum + sum(after.values()) - sum(before.values())) % digests.MODULUS
@@ -98,22 +99,48 @@ def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, En
 
 
 def apply_one(state: State, operation: Operation, bank: str, known: dict[str, Entry]) -> Entry:
-    """Execute one operation, or repeat what its id got before. A new entry is added to `known`."""
+    """Execute one operation, or repeat what its id got before. New entries are added to `known`, a batch's parts too."""
     asked = operation.original if isinstance(operation, Uphold) else operation
     if (first := known.get(operation.id)) is not None:
         if first.operation == asked:
             return first
-        reused = Rejected(Reason.ID_REUSED)
-        return Entry(0, state.position, state.instant_ms, bank, asked, reused)
+        return _reused(state, asked, bank)
+    parts = list(operation.operations) if isinstance(operation, Batch) else []
+    for index, part in enumerate(parts):
+        if part.id in known:
+            return _reused(state, asked, bank, index)
     number = state.entries + 1
-    previous = [account.last_entry if (account := state.accounts.get(name)) else 0 for name in accounts_of(operation)]
-    outcome = _execute(state, operation, bank, number)
+    previous = [_last_entry(state, name) for name in ([] if parts else accounts_of(operation))]
+    outcome = _rehearse(state, parts, bank) if parts else _execute(state, operation, bank, number)
     if isinstance(outcome, Rejected):
-        previous = []  # a refusal moves no account and stands in no statement
+        previous, parts = [], []  # a refusal moves no account and stands in no statement
     state.entries = number
     entry = Entry(number, state.position, state.instant_ms, bank, asked, outcome, *previous)
     known[operation.id] = entry
+    for part in parts:
+        applied = apply_one(state, part, bank, known)
+        assert isinstance(applied.outcome, Applied), "a batch went otherwise than it was rehearsed"
     return entry
+
+
+def _reused(state: State, asked: Operation, bank: str, index: int | None = None) -> Entry:
+    return Entry(0, state.position, state.instant_ms, bank, asked, Rejected(Reason.ID_REUSED, index))
+
+
+def _last_entry(state: State, account_id: str) -> int:
+    account = state.accounts.get(account_id)
+    return account.last_entry if account else 0
+
+
+def _rehearse(state: State, parts: Sequence[Operation], bank: str) -> Outcome:
+    """Say what a batch comes to, from a trial on copies of its accounts: nothing of it is undone, ever."""
+    names = dict.fromkeys(name for part in parts for name in accounts_of(part))
+    trial = State(accounts={name: replace(state.accounts[name]) for name in names if name in state.accounts})
+    for index, part in enumerate(parts):
+        outcome = _execute(trial, part, bank, 0)
+        if isinstance(outcome, Rejected):
+            return Rejected(outcome.reason, index)
+    return Applied()
 
 
 def _execute(state: State, operation: Operation, bank: str, number: int) -> Outcome:  # noqa: C901 - a table
@@ -137,7 +164,9 @@ def _execute(state: State, operation: Operation, bank: str, number: int) -> Outc
         case Reopen():
             return _reopen(state, operation)
         case Uphold():
-            return Rejected(operation.reason)
+            return Rejected(operation.reason, None if operation.index is UNSET else operation.index)
+        case Batch():
+            raise AssertionError("a batch is rehearsed, and its parts are executed")
 
 
 def _open(state: State, operation: Open, bank: str, number: int) -> Outcome:
@@ -241,7 +270,10 @@ def _retire(state: State, operation: Retire) -> Outcome:
 
 
 def _activate(state: State, operation: Activate) -> Outcome:
-    if not all(operation.version in versions for versions in state.members.values()):
+    # It never goes back: what waits somewhere may need it.
+    if operation.version < state.version or not all(
+        operation.version in versions for versions in state.members.values()
+    ):
         return Rejected(Reason.VERSION_NOT_SUPPORTED)
     # Every refusal is above this line.
     state.version = operation.version

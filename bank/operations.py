@@ -7,6 +7,7 @@ Knows no state, no clock and no transport.
 """
 
 import enum
+from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -18,6 +19,8 @@ __all__ = [
     "AccountId",
     "Activate",
     "Applied",
+    "Batch",
+    "CustomerOperation",
     "Deposit",
     "Genesis",
     "Join",
@@ -34,10 +37,14 @@ __all__ = [
     "Uphold",
     "Withdraw",
     "accounts_of",
+    "ids_of",
 ]
 
 ACCOUNT_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 OPERATION_ID = r"^[ -~]{1,255}\Z"
+BATCH_ID = r"^[ -~]{1,250}\Z"
+"""So that `<id>/9999`, an operation of the batch, is an id as well."""
+BATCH_OPERATIONS_MAX = 10_000
 NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 HOLDER = r"^[^\x00-\x1f\x7f]{1,200}\Z"
 
@@ -83,6 +90,23 @@ class Transfer(_Operation, frozen=True, tag="transferencia"):
     account_id: AccountId = field(name="conta")
     counterpart_id: AccountId = field(name="destino")
     amount_cents: Cents = field(name="valor")
+
+
+CustomerOperation = Open | Deposit | Withdraw | Transfer
+
+
+class Batch(_Operation, frozen=True, tag="lote"):
+    """Several operations of customers, in this order: all of them or none."""
+
+    id: Annotated[str, Meta(pattern=BATCH_ID)]
+    parts: Annotated[tuple[CustomerOperation, ...], Meta(min_length=1, max_length=BATCH_OPERATIONS_MAX)] = field(
+        name="operacoes"
+    )
+
+    @property
+    def operations(self) -> Iterator[CustomerOperation]:
+        """The parts as the bank remembers them: number i under the id `<id>/<i>`, whatever stands inside."""
+        return (replace(part, id=f"{self.id}/{index}") for index, part in enumerate(self.parts))
 
 
 class Genesis(_Operation, frozen=True, tag="genesis"):
@@ -139,23 +163,24 @@ class Reason(enum.Enum):
 class Uphold(_Operation, frozen=True, tag="recusa"):
     """Enter as refused, without executing it, what a customer was told to be refused before the log lost it."""
 
-    operation: Open | Deposit | Withdraw | Transfer = field(name="operacao")
+    operation: CustomerOperation | Batch = field(name="operacao")
     reason: Reason = field(name="motivo")
+    index: Annotated[int, Meta(ge=0, lt=BATCH_OPERATIONS_MAX)] | UnsetType = field(name="indice", default=UNSET)
 
     @property
-    def original(self) -> Open | Deposit | Withdraw | Transfer:
+    def original(self) -> CustomerOperation | Batch:
         """The operation as its customer knows it: under the id of this one, whatever stands inside."""
         return replace(self.operation, id=self.id)
 
 
 Movement = Deposit | Withdraw
-Operation = Open | Deposit | Withdraw | Transfer | Genesis | Join | Retire | Activate | Reopen | Uphold
+Operation = CustomerOperation | Batch | Genesis | Join | Retire | Activate | Reopen | Uphold
 
 
 class Applied(Struct, frozen=True):
     """The operation took effect. Balances and versions are those of its accounts just after it.
 
-    An operation of the log itself moves no money: its balance and version are 0.
+    A batch has none of its own, its parts have; an operation of the log itself moves no money: then they are 0.
     """
 
     balance_cents: int = 0
@@ -168,17 +193,28 @@ class Rejected(Struct, frozen=True):
     """The operation changed nothing."""
 
     reason: Reason
+    index: int | None = None
+    """Of a batch: which part was refused first, counted from 0."""
 
 
 Outcome = Applied | Rejected
 
 
 def accounts_of(operation: Operation) -> tuple[str, ...]:
-    """Return the ids of the accounts that the operation reads or changes, origin first."""
+    """Return the ids of the accounts that the operation reads or changes, origin first; a batch's, each once."""
     match operation:
         case Transfer():
             return (operation.account_id, operation.counterpart_id)
         case Open() | Deposit() | Withdraw():
             return (operation.account_id,)
+        case Batch():
+            return tuple(dict.fromkeys(name for part in operation.parts for name in accounts_of(part)))
         case _:
             return ()
+
+
+def ids_of(operation: Operation) -> Iterator[str]:
+    """Yield the ids under which the operation is remembered: its own, and those of a batch's parts."""
+    yield operation.id
+    if isinstance(operation, Batch):
+        yield from (part.id for part in operation.operations)

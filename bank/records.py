@@ -11,9 +11,10 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from bank.operations import NODE_NAME, Operation, Reopen
+from bank.operations import NODE_NAME, Batch, Operation, Reopen, Uphold
 
 __all__ = [
+    "MAX_BATCH_BYTES",
     "MAX_RECORD_BYTES",
     "VERSIONS",
     "Base",
@@ -26,12 +27,15 @@ __all__ = [
     "encode",
     "encode_operation",
     "reopening",
+    "version_of",
 ]
 
 MAX_RECORD_BYTES = 1024 * 1024
+MAX_BATCH_BYTES = MAX_RECORD_BYTES - 4096
+"""Leaves room for a record's head, and for the refusal that a batch may have to be entered as."""
 MAX_RECORD_OPERATIONS = 8192
-VERSIONS = (1,)
-"""The record versions that this program reads and writes."""
+VERSIONS = (1, 2)
+"""The record versions that this program reads and writes. Version 2 may hold batches."""
 
 _INT63 = 2**63 - 1
 _Count = Annotated[int, Meta(ge=0, le=_INT63)]
@@ -82,7 +86,18 @@ def decode(body: bytes) -> Record:
     """Return the record that the body holds. Raises InvalidRecord, the same on every node."""
     if len(body) > MAX_RECORD_BYTES:
         raise InvalidRecord(f"{len(body)} bytes; at most {MAX_RECORD_BYTES}")
-    return _decode(_decoder, body)
+    record = _decode(_decoder, body)
+    if record.version == 1 and any(version_of(operation) > 1 for operation in record.operations):
+        raise InvalidRecord("a batch in a record of version 1")  # as programs find that know no other version
+    return record
+
+
+def version_of(operation: Operation) -> int:
+    """Return the first record version that may hold the operation."""
+    match operation:
+        case Batch() | Uphold(operation=Batch()) | Uphold(index=int()):
+            return 2
+    return 1
 
 
 def check_operation(encoded: bytes) -> None:
@@ -93,7 +108,7 @@ def check_operation(encoded: bytes) -> None:
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     try:
         return decoder.decode(body)
-    # A valid record nests four levels deep. While it looks for an operation's tag, msgspec skips over what stands
+    # A valid record nests seven levels deep. While it looks for an operation's tag, msgspec skips over what stands
     # before it and may run out of stack, on one Python and not on another: such a body is invalid on all of them.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRecord(str(error)) from error

@@ -72,7 +72,8 @@ class NaiveBank:
             for operation in operations:
                 if operation["id"] not in self.requests:
                     self.requests[operation["id"]] = operation
-                    self.results[operation["id"]] = self._do(operation)
+                    if (result := self._do(operation)) != "":
+                        self.results[operation["id"]] = result
         return self
 
     def replay_entries(self, entries: list[dict[str, Any]]) -> "NaiveBank":
@@ -84,6 +85,8 @@ class NaiveBank:
 
     def _do(self, operation: dict[str, Any]) -> int | str:
         kind, account, amount = operation["op"], operation.get("conta", ""), operation.get("valor", 0)
+        if kind == "lote":
+            return self._do_all(operation)
         if kind == "abertura":
             if account in self.balances:
                 return "CONTA_JA_EXISTE"
@@ -106,3 +109,19 @@ class NaiveBank:
         if gainer is not None:
             self.balances[gainer] += amount
         return self.balances[account]
+
+    def _do_all(self, batch: dict[str, Any]) -> int | str:
+        """Do one part after the other on the books themselves; if one is refused, take out the old books again."""
+        parts = {f"{batch['id']}/{number}": part for number, part in enumerate(batch["operacoes"])}
+        if any(name in self.requests for name in parts):
+            del self.requests[batch["id"]]
+            return ""
+        books = dict(self.balances), dict(self.limits)
+        results = {name: self._do(part) for name, part in parts.items()}
+        for result in results.values():
+            if isinstance(result, str):
+                self.balances, self.limits = books
+                return result
+        self.requests |= parts
+        self.results |= results
+        return 0

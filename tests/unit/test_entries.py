@@ -10,6 +10,7 @@ from bank.ledger import genesis_operation
 from bank.operations import (
     Activate,
     Applied,
+    Batch,
     Deposit,
     Join,
     Open,
@@ -20,6 +21,7 @@ from bank.operations import (
     Reopen,
     Retire,
     Transfer,
+    Uphold,
     Withdraw,
 )
 
@@ -35,6 +37,9 @@ CASES: list[tuple[Operation, Outcome]] = [
     (Retire("r", "banco-1"), Rejected(Reason.MEMBER_NOT_FOUND)),
     (Activate("v", 2), Rejected(Reason.VERSION_NOT_SUPPORTED)),
     (Reopen("e", 2, 7, "ab" * 16), Applied()),
+    (Batch("b", (Open("0", "A", 0, 0, "Zé"), Transfer("1", "A", "B", 5))), Applied()),
+    (Batch("b", (Deposit("0", "A", 1),)), Rejected(Reason.ACCOUNT_NOT_FOUND, 0)),
+    (Uphold("b", Batch("b", (Deposit("0", "A", 1),)), Reason.SAME_ACCOUNT, 9_999), Applied()),
 ]
 
 

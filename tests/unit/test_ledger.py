@@ -10,6 +10,7 @@ from bank.money import MAX_CENTS
 from bank.operations import (
     Activate,
     Applied,
+    Batch,
     Deposit,
     Join,
     Open,
@@ -240,3 +241,87 @@ def test_the_books_are_checked_after_every_record(bank: Bank) -> None:
 def test_the_holder_may_be_left_out(bank: Bank) -> None:
     bank.do(Open("1", "C", 0, 0, UNSET), Open("2", "D", 0, 0, "Zé"))
     assert (bank.state.accounts["C"].holder, bank.state.accounts["D"].holder) == (None, "Zé")
+
+
+# --- batches ----------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_takes_effect_in_its_order(bank: Bank) -> None:
+    batch = Batch("k", (Open("0", "C", 0, 0), Deposit("1", "C", 5), Transfer("2", "C", "B", 5), Withdraw("3", "B", 4)))
+    change = bank.apply(batch)
+    assert [entry.outcome for entry in change.outcomes] == [Applied()]
+    assert [(entry.operation.id, entry.outcome) for entry in change.entries] == [
+        ("k", Applied()),
+        ("k/0", Applied(0, 1)),
+        ("k/1", Applied(5, 2)),
+        ("k/2", Applied(0, 3, 5, 2)),
+        ("k/3", Applied(1, 3)),
+    ]
+    assert change.touched == ["C", "B"]
+    assert (bank.state.deposited_cents, bank.state.withdrawn_cents, bank.state.in_accounts_cents) == (10_005, 4, 10_001)
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (Withdraw("2", "A", 15_002), Reason.INSUFFICIENT_FUNDS),
+        (Transfer("2", "C", "B", 1), Reason.ACCOUNT_NOT_FOUND),
+        (Open("2", "B", 0, 0), Reason.ACCOUNT_EXISTS),
+        (Open("2", "D", 0, 0), Reason.ACCOUNT_EXISTS),
+        (Transfer("2", "A", "A", 1), Reason.SAME_ACCOUNT),
+        (Deposit("2", "D", MAX_CENTS), Reason.ABOVE_LIMIT),
+    ],
+)
+def test_a_batch_of_which_one_part_is_refused_changes_nothing(bank: Bank, part: Open, reason: Reason) -> None:
+    accounts = str(bank.state.accounts)
+    change = bank.apply(Batch("k", (Deposit("0", "A", 1), Open("1", "D", 1, 0), part, Withdraw("3", "Z", 1))))
+    assert [entry.outcome for entry in change.outcomes] == [Rejected(reason, 2)]
+    assert [entry.operation.id for entry in change.entries] == ["k"]
+    assert (change.touched, str(bank.state.accounts)) == ([], accounts)
+    assert bank.state.in_accounts_cents == 10_000
+
+
+def test_a_batch_is_repeated_whole_and_never_executed_again(bank: Bank) -> None:
+    refused_batch = Batch("r", (Withdraw("0", "B", 1),))
+    batch = Batch("k", (Deposit("0", "B", 1), Deposit("1", "B", 1)))
+    first = bank.apply(refused_batch, batch)
+    again = bank.apply(batch, refused_batch, batch, node="banco-2")
+    assert [again.outcomes[0], again.outcomes[1]] == [first.outcomes[1], first.outcomes[0]]
+    assert (again.entries, again.touched, bank.state.accounts["B"].balance_cents) == ([], [], 2)
+    assert bank.do(Batch("k", (Deposit("0", "B", 1),))) == [Rejected(Reason.ID_REUSED)]
+
+
+def test_a_part_is_remembered_under_an_id_of_its_own(bank: Bank) -> None:
+    bank.do(Batch("k", (Deposit("0", "B", 1), Deposit("1", "B", 2))))
+    assert bank.do(Deposit("k/1", "B", 2)) == [Applied(3, 3)], "that is what it got in the batch"
+    assert bank.do(Deposit("k/0", "B", 2)) == refused(Reason.ID_REUSED)
+    assert bank.state.accounts["B"].balance_cents == 3
+
+
+def test_what_was_done_one_by_one_is_not_done_again_as_a_batch(bank: Bank) -> None:
+    bank.do(Deposit("k/1", "B", 1))
+    change = bank.apply(Batch("k", (Deposit("0", "B", 1), Deposit("1", "B", 1))))
+    assert [entry.outcome for entry in change.outcomes] == [Rejected(Reason.ID_REUSED, 1)]
+    assert (change.entries, bank.state.accounts["B"].balance_cents) == ([], 1)
+
+
+def test_the_parts_of_a_batch_stand_in_the_trails_of_their_accounts(bank: Bank) -> None:
+    opening = bank.state.accounts["B"].last_entry
+    batch, deposit, transfer = bank.apply(Batch("k", (Deposit("0", "B", 1), Transfer("1", "A", "B", 1)))).entries
+    assert (batch.previous, batch.counterpart_previous) == (0, 0)
+    assert (deposit.previous, transfer.counterpart_previous) == (opening, deposit.number)
+    assert bank.state.accounts["B"].last_entry == transfer.number
+
+
+def test_a_batch_that_was_refused_before_stays_refused(bank: Bank) -> None:
+    lost = Batch("k", (Deposit("0", "B", 1), Deposit("1", "B", 1)))
+    told = [Rejected(Reason.ABOVE_LIMIT, 1)]
+    assert bank.do(Uphold("k", lost, Reason.ABOVE_LIMIT, 1)) == told
+    assert bank.do(lost) == told
+    assert bank.state.accounts["B"].balance_cents == 0
+
+
+def test_a_record_version_never_goes_back(bank: Bank) -> None:
+    bank.do(Join("1", "banco-1", (1, 2)), Activate("2", 2))
+    assert bank.do(Activate("3", 1)) == refused(Reason.VERSION_NOT_SUPPORTED)
+    assert bank.state.version == 2

@@ -55,7 +55,17 @@ operations = st.one_of(
         {"op": st.just("transferencia"), "id": ids, "conta": accounts, "destino": accounts, "valor": amounts}
     ),
 )
-histories = st.lists(st.lists(operations, min_size=1, max_size=6), max_size=25)
+batches = st.fixed_dictionaries(
+    {
+        "op": st.just("lote"),
+        "id": st.one_of(ids, st.just("id-0")),
+        "operacoes": st.lists(operations, min_size=1, max_size=5),
+    }
+)
+parts = st.builds(lambda operation, index: operation | {"id": f"id-0/{index}"}, operations, st.integers(0, 2))
+"""Single operations under ids that belong to the parts of a batch."""
+asked = st.one_of(operations, batches, parts)
+histories = st.lists(st.lists(asked, min_size=1, max_size=6), max_size=25)
 
 
 def bodies(history: Iterable[list[dict[str, Any]]]) -> list[bytes]:
@@ -63,7 +73,7 @@ def bodies(history: Iterable[list[dict[str, Any]]]) -> list[bytes]:
     return [
         json.dumps(
             {
-                "v": 1, "livro": "x", "epoca": 1, "banco": f"banco-{seq % 3}", "sessao": "s", "seq": seq,
+                "v": 2, "livro": "x", "epoca": 1, "banco": f"banco-{seq % 3}", "sessao": "s", "seq": seq,
                 "instante": seq * 7 % 50, "base": [0, ""], "operacoes": operations,
             }
         ).encode()
@@ -130,6 +140,20 @@ def test_two_processes_with_different_hash_seeds_hold_byte_identical_states() ->
                 "valor": 3,
             },
             {"op": "saque", "id": f"s{number}", "conta": f"c{number // 3}", "valor": 2},
+            {
+                "op": "lote",
+                "id": f"l{number}",
+                "operacoes": [
+                    {"op": "deposito", "id": "0", "conta": f"c{number}", "valor": 7},
+                    {
+                        "op": "transferencia",
+                        "id": "1",
+                        "conta": f"c{number}",
+                        "destino": "c1",
+                        "valor": number % 11 + 1,
+                    },
+                ],
+            },
         ]
         for number in range(1, 60)
     ]

@@ -16,6 +16,7 @@ GENESIS = {
     "op": "genesis", "id": "g", "livro": "x1", "moeda": "BRL", "valor_maximo": 1, "registro_maximo": 1, "resumo": "b-1",
 }  # fmt: skip
 UPHOLD = {"op": "recusa", "id": "k1", "operacao": DEPOSIT, "motivo": "insufficient_funds"}
+BATCH = {"op": "lote", "id": "k", "operacoes": [OPEN, DEPOSIT, TRANSFER]}
 REOPEN = {"op": "reabertura", "id": "r", "epoca": 2, "posicao": 7, "resumo": "0" * 32}
 
 
@@ -45,6 +46,10 @@ VALID = {
         {"op": "entrada", "id": "e", "banco": "b", "versoes": [1, 2]}, {"op": "retirar", "id": "r", "banco": "b"},
         UPHOLD, UPHOLD | {"operacao": OPEN}, REOPEN, {"op": "versao", "id": "v", "versao": 2},
     ),
+    "a batch": body(BATCH, v=2),
+    "a batch of 10,000": body(BATCH | {"operacoes": [DEPOSIT] * 10_000}, v=2),
+    "a batch with the longest id": body(BATCH | {"id": "k" * 250}, v=2),
+    "a batch that was refused": body(UPHOLD | {"operacao": BATCH, "indice": 2}, v=2),
     "no operations": body(operacoes=[]),
     "a marker before genesis": body(livro="", base=[0, ""], operacoes=[]),
     "another version, to be skipped later": body(v=2),
@@ -131,6 +136,15 @@ INVALID = {
     "opening balance negative": changed(OPEN, saldo=-1),
     "limit missing": changed(OPEN, limite=None),
     "transfer without destination": changed(TRANSFER, destino=None),
+    "a batch in the first version": body(BATCH),
+    "a batch that was refused, in the first version": body(UPHOLD | {"operacao": BATCH}),
+    "which part of a batch was refused, in the first version": body(UPHOLD | {"indice": 0}),
+    "a batch of nothing": body(BATCH | {"operacoes": []}, v=2),
+    "a batch of too many": body(BATCH | {"operacoes": [DEPOSIT] * 10_001}, v=2),
+    "a batch of batches": body(BATCH | {"operacoes": [BATCH]}, v=2),
+    "a batch of the log's own": body(BATCH | {"operacoes": [GENESIS]}, v=2),
+    "a batch whose parts would have ids too long": body(BATCH | {"id": "k" * 251}, v=2),
+    "a part that there cannot be": body(UPHOLD | {"operacao": BATCH, "indice": 10_000}, v=2),
     "no versions": body({"op": "entrada", "id": "e", "banco": "b", "versoes": []}),
     "a refusal of a refusal": body(UPHOLD | {"operacao": UPHOLD}),
     "a refusal of the log's own": body(UPHOLD | {"operacao": GENESIS}),
@@ -158,12 +172,15 @@ def test_an_invalid_body_is_skipped_and_never_raises_anything_else(name: str) ->
 
 
 @pytest.mark.parametrize("depth", [5, 50, 500, 900, 1_000, 5_000, 50_000])
-@pytest.mark.parametrize("place", ["extra", "before the name", "as id", "inside a refusal"])
+@pytest.mark.parametrize("place", ["extra", "before the name", "as id", "inside a refusal", "inside a batch"])
 def test_no_depth_of_nesting_makes_a_difference(depth: int, place: str) -> None:
     whole = {
         "extra": body(extra=0).replace(b'"extra": 0', b'"extra": ' + nested(depth)),
         "before the name": body().replace(b'"op": "deposito"', b'"x": ' + nested(depth) + b', "op": "deposito"'),
         "as id": body().replace(b'"k1"', nested(depth)),
+        "inside a batch": body(BATCH, v=2).replace(
+            b'{"op": "deposito"', b'{"x": ' + nested(depth) + b', "op": "deposito"'
+        ),
         "inside a refusal": body(UPHOLD).replace(
             b'{"op": "deposito"', b'{"x": ' + nested(depth) + b', "op": "deposito"'
         ),

@@ -12,13 +12,14 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from bank.desk import Desk
 from bank.entries import Entry
 from bank.errors import NotAccepted, OutcomeUnknown
 from bank.journal_branch import entries_after_fork
 from bank.journal_copy import BRANCH, FILE_NAME
-from bank.operations import Deposit, Open, Operation, Rejected, Transfer, Uphold, Withdraw
+from bank.operations import Applied, Batch, CustomerOperation, Operation, Rejected, Uphold
 
 __all__ = ["REPORT", "Branches"]
 
@@ -44,7 +45,7 @@ class Branches:
         Returns early if the node accepts nothing just now: the next call goes on.
         """
         for branch in sorted(self._folder.glob(BRANCH)):
-            lost = (entry for entry in entries_after_fork(branch, self._folder / FILE_NAME) if _is_business(entry))
+            lost = _business(entries_after_fork(branch, self._folder / FILE_NAME))
             count, differing = 0, []
             while chunk := list(islice(lost, CHUNK)):
                 if not self._settle(chunk):
@@ -59,8 +60,7 @@ class Branches:
     def _settle(self, chunk: Iterable[Entry]) -> bool:
         """Have the bank remember every one of these operations; tell whether it does."""
         try:
-            waiting = [self._desk.submit(operation) for operation in self._missing(chunk)]
-            for future in waiting:
+            for future in self._desk.submit(list(self._missing(chunk))):
                 future.result(self._desk.config.request_deadline_ms / 1000 + 1)
         except (NotAccepted, OutcomeUnknown, FutureTimeoutError) as error:
             log.info("branch waits", extra={"reason": str(error)})
@@ -87,13 +87,19 @@ class Branches:
         branch.rename(aside)
 
 
-def _is_business(entry: Entry) -> bool:
-    """Tell a customer's operation from one of the log's own, which belongs to its history alone."""
-    return isinstance(entry.operation, Open | Deposit | Withdraw | Transfer)
+def _business(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Yield what customers asked for: nothing of the log's own, which is its history, and no part of a batch."""
+    for entry in entries:
+        if isinstance(entry.operation, CustomerOperation | Batch):
+            yield entry
+        if isinstance(entry.operation, Batch) and isinstance(entry.outcome, Applied):
+            for _ in entry.operation.parts:
+                next(entries)  # it stands behind the batch, and comes again with it
 
 
 def _again(entry: Entry) -> Operation:
     operation, outcome = entry.operation, entry.outcome
-    if isinstance(outcome, Rejected) and isinstance(operation, Open | Deposit | Withdraw | Transfer):
-        return Uphold(operation.id, operation, outcome.reason)
+    if isinstance(outcome, Rejected) and isinstance(operation, CustomerOperation | Batch):
+        index = UNSET if outcome.index is None else outcome.index
+        return Uphold(operation.id, operation, outcome.reason, index)
     return operation

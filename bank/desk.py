@@ -7,25 +7,25 @@ Nobody does I/O or waits for a future while holding it. Futures are resolved aft
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from typing import NamedTuple
 
 from bank.attachment import Attachment, Place
 from bank.condition import Condition, Troubles, condition_of
 from bank.config import Config
-from bank.errors import BankError, OutcomeUnknown
+from bank.errors import BankError, NotAccepted, NotReady, OutcomeUnknown
 from bank.node import Node
 from bank.operations import Operation
-from bank.records import Base
+from bank.records import Base, version_of
 from bank.state import State, state_digest
-from bank.views import Token
+from bank.views import Answer, Token
 from bank.waiting import Completion, Head, Result
 from replication.log import Replicas
 from replication.presence import PeerTable
 
-__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms", "resolve"]
+__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms", "outcomes_of", "resolve"]
 
 
 log = logging.getLogger(__name__)
@@ -243,17 +243,28 @@ class Desk:
 
     # --- requests ------------------------------------------------------------------------------------------------
 
-    def submit(self, operation: Operation) -> Future[Result]:
-        """Hand an operation in; the future gets an Answer or an error. Raises NotAccepted at once."""
-        future: Future[Result] = Future()
+    def submit(self, operations: Sequence[Operation]) -> list[Future[Result]]:
+        """Hand the operations of one request in, all or none, to take effect in this order.
+
+        Each future gets an Answer or an error. Raises NotAccepted at once.
+        """
+        futures: list[Future[Result]] = [Future() for _ in operations]
         with self.mutex:
-            if (refusal := self.condition().refusal) is not None:
-                if self.node.is_unsettled(operation.id):
+            refusal = self.condition().refusal or self._too_new(operations)
+            if refusal is not None:
+                if any(self.node.is_unsettled(operation.id) for operation in operations):
                     raise OutcomeUnknown(f"An earlier attempt is not settled. {refusal}")
                 raise refusal
-            self.node.propose(operation, future, monotonic_ms() + self.config.request_deadline_ms)
+            asked = list(zip(operations, futures, strict=True))
+            self.node.propose_all(asked, monotonic_ms() + self.config.request_deadline_ms)
             self.work.notify()
-        return future
+        return futures
+
+    def _too_new(self, operations: Sequence[Operation]) -> NotReady | None:
+        """Say that some member may be unable to read one of these operations, if so."""
+        if all(version_of(operation) <= self.committed.version for operation in operations):
+            return None
+        return NotReady("Not every node reads batches yet: activate the newer record version.")
 
     def read(self, account_id: str, deadline_ms: int) -> Future[Result]:
         """Hand a linearizable read in; the future gets an AccountView, a Timeout or an error."""
@@ -279,3 +290,19 @@ def resolve(completions: list[Completion]) -> None:
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+def outcomes_of(futures: Sequence[Future[Result]], deadline_ms: int) -> list[Answer | NotAccepted | OutcomeUnknown]:
+    """Wait for what becomes of operations; the watchdog says so at the deadline, and nobody waits for ever."""
+    wait(futures, deadline_ms / 1000 + 1.0)
+    return [_outcome(future) for future in futures]
+
+
+def _outcome(future: Future[Result]) -> Answer | NotAccepted | OutcomeUnknown:
+    if future.cancel():
+        return OutcomeUnknown("The node did not answer at its own deadline.")
+    result = future.exception() or future.result()
+    assert isinstance(result, Answer | NotAccepted | OutcomeUnknown), (
+        "an operation has an outcome or none, for a reason"
+    )
+    return result

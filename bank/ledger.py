@@ -99,7 +99,7 @@ def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, En
 
 
 def apply_one(state: State, operation: Operation, bank: str, known: dict[str, Entry]) -> Entry:
-    """Execute one operation, or repeat what its id got before. New entries are added to `known`, a batch's parts too."""
+    """Execute one operation, or repeat what its id got before. New entries, also of a batch's parts, join `known`."""
     asked = operation.original if isinstance(operation, Uphold) else operation
     if (first := known.get(operation.id)) is not None:
         if first.operation == asked:

@@ -7,14 +7,13 @@ nothing here; a record is believed when it comes back through the log.
 Invariant: an operation is withdrawn only if no record that was ever packed holds its id (tests/unit/test_node.py).
 """
 
-import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import count
 
 from msgspec import Raw
 
 from bank import records
+from bank.deadlines import Deadlines
 from bank.entries import Entry
 from bank.errors import NotAccepted, OutcomeUnknown, Overloaded
 from bank.operations import Genesis, Operation, Reopen
@@ -45,32 +44,47 @@ class Node:
         self._flights: dict[int, Flight] = {}
         self._unsettled: dict[str, None] = {}
         self._record_wanted = False
-        self._deadlines: list[tuple[int, int, Read | tuple[Pending, Waiter]]] = []
-        self._order = count()
+        self._deadlines = Deadlines()
 
     # --- what comes in -------------------------------------------------------------------------------------------
 
     def propose(self, operation: Operation, waiter: Waiter, deadline_ms: int) -> None:
-        """Let the operation into the next record; a second request for the very same one waits for the first's.
+        """Let one operation in: see `propose_all`."""
+        self.propose_all([(operation, waiter)], deadline_ms)
 
-        Raises Overloaded if too much waits already, InvalidRecord if no node could read the operation.
+    def propose_all(self, asked: Sequence[tuple[Operation, Waiter]], deadline_ms: int) -> None:
+        """Let the operations of one request into the next records, all or none, to take effect in their order.
+
+        An operation that waits here already, or comes twice, gets its first outcome. Raises Overloaded if too much
+        would wait then, InvalidRecord if no node could read one of the operations.
         """
-        pending = self._pending.get(operation)
-        if pending is None:
-            if self._queued >= self._queue_max:
-                raise Overloaded(f"{self._queued} operations wait already")
-            pending = Pending(operation, records.encode_operation(operation), [])
-            records.check_operation(pending.encoded)
-            self._pending[operation] = pending
-            self._enqueue([pending])
-        pending.waiters.append(waiter)
-        heapq.heappush(self._deadlines, (deadline_ms, next(self._order), (pending, waiter)))
+        new: dict[Operation, Pending] = {}
+        waiting: list[tuple[Pending, Waiter]] = []
+        after: tuple[Pending, ...] = ()
+        for operation, waiter in asked:
+            pending = new.get(operation) or self._pending.get(operation)
+            if pending is None:
+                pending = new[operation] = Pending(operation, records.encode_operation(operation), [], after)
+                records.check_operation(pending.encoded)
+                assert len(pending.encoded) < records.MAX_RECORD_BYTES - _HEAD_BYTES, "it would never fit a record"
+                after = (pending,)  # which itself comes after all that stood here
+            elif operation not in new:
+                after = (*after, pending)
+            waiting.append((pending, waiter))
+        if self._queued + len(new) > self._queue_max:
+            raise Overloaded(f"{self._queued} operations wait already")
+        # Every refusal is above this line.
+        self._pending |= new
+        self._enqueue(list(new.values()))
+        for pending, waiter in waiting:
+            pending.waiters.append(waiter)
+        self._deadlines.push(deadline_ms, waiting)
 
     def read(self, account_id: str, waiter: Waiter, deadline_ms: int) -> None:
         """Let the next record be the barrier of this read."""
         read = Read(waiter, account_id)
         self._reads.append(read)
-        heapq.heappush(self._deadlines, (deadline_ms, next(self._order), read))
+        self._deadlines.push(deadline_ms, read)
 
     def want_record(self) -> int:
         """Make sure that a record is packed even if nothing waits; return its seq. Markers and heartbeats."""
@@ -99,7 +113,17 @@ class Node:
 
     def has_work(self, *, operations_allowed: bool) -> bool:
         """Tell whether `pack` would return a record."""
-        return bool(self._record_wanted or self._reads or (operations_allowed and self._queued))
+        if self._record_wanted or self._reads:
+            return True
+        return operations_allowed and any(pending.queued and self._is_free(pending) for pending in self._queue)
+
+    def _is_free(self, pending: Pending) -> bool:
+        """Tell whether the next record may hold it: all that it comes after is settled, or in that record already.
+
+        Records of this node's own may get lost and come again behind later ones: so two of them never hold parts of
+        one request at the same time.
+        """
+        return all(earlier.settled or earlier.seq == self.next_seq for earlier in pending.after)
 
     def pack(self, *, now_ms: int, instant_ms: int, head: Head, operations_allowed: bool) -> Packed:
         """Return the next record: everything that fits of what waits; empty if it is only a barrier or a marker."""
@@ -143,17 +167,22 @@ class Node:
 
     def _take(self) -> list[Pending]:
         taken: list[Pending] = []
+        held: list[Pending] = []
         size = _HEAD_BYTES
         while self._queue and len(taken) < records.MAX_RECORD_OPERATIONS:
             pending = self._queue[0]
-            if pending.queued:
+            if pending.queued and not self._is_free(pending):
+                held.append(pending)
+            elif pending.queued:
                 size += len(pending.encoded) + 1
                 if size > records.MAX_RECORD_BYTES:
                     break
                 pending.queued = False
+                pending.seq = self.next_seq
                 self._queued -= 1
                 taken.append(pending)
             self._queue.popleft()
+        self._queue.extendleft(reversed(held))
         return taken
 
     def _enqueue(self, again: Sequence[Pending], *, first: bool = False) -> None:
@@ -225,6 +254,7 @@ class Node:
     def _drop(self, pending: Pending) -> None:
         pending.settled = True
         pending.waiters = []
+        pending.after = ()
         if pending.queued:
             pending.queued = False
             self._queued -= 1
@@ -234,12 +264,11 @@ class Node:
     def expire(self, now_ms: int) -> list[Completion]:
         """Give up what waited until its deadline; say of each operation whether it may have been applied."""
         completions: list[Completion] = []
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            _, _, late = heapq.heappop(self._deadlines)
+        for late in self._deadlines.due(now_ms):
             if isinstance(late, Read):
                 completions += [Completion(waiter, Timeout()) for waiter in self.close_reads([late])]
-            elif late[1] in late[0].waiters:
-                completions.append(self._give_up(*late))
+            else:
+                completions += [self._give_up(*waiting) for waiting in late if waiting[1] in waiting[0].waiters]
         return completions
 
     def _give_up(self, pending: Pending, waiter: Waiter) -> Completion:

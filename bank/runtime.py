@@ -16,7 +16,7 @@ import enum
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
@@ -28,10 +28,11 @@ from bank.backends import open_log
 from bank.branches import Branches
 from bank.caretaker import Caretaker
 from bank.config import Config
-from bank.desk import Committed, Desk
+from bank.desk import Committed, Desk, outcomes_of
 from bank.errors import (
     JournalReplaced,
     LogUnavailable,
+    NotAccepted,
     NotReady,
     OutcomeUnknown,
     Overloaded,
@@ -183,11 +184,17 @@ class Runtime:
 
         Raises NotAccepted if this attempt did nothing, OutcomeUnknown if it may have been applied.
         """
-        future = self._desk.submit(operation)
-        result = self._result(future, self.config.request_deadline_ms)
+        [result] = self.submit_all([operation])
         if not isinstance(result, Answer):
-            raise OutcomeUnknown("The node did not answer at its own deadline.")
+            raise result
         return result
+
+    def submit_all(self, operations: Sequence[Operation]) -> list[Answer | NotAccepted | OutcomeUnknown]:
+        """Have the operations applied in their order; return what became of each.
+
+        Raises NotAccepted, or OutcomeUnknown if earlier attempts may have been applied, if none was let in.
+        """
+        return outcomes_of(self._desk.submit(operations), self.config.request_deadline_ms)
 
     def read_account(self, account_id: str, consistency: Consistency) -> AccountView:
         """Return the account. Raises NotReady, Diverged, LogUnavailable."""

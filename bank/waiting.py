@@ -60,6 +60,10 @@ class Pending:
     operation: Operation
     encoded: bytes
     waiters: list[Waiter]
+    after: "tuple[Pending, ...]" = ()
+    """What was asked for before it in one request: it goes into no record before these are settled, or with them."""
+    seq: int = 0
+    """The last record that it went into; 0 if none."""
     queued: bool = True
     settled: bool = False
 

@@ -15,7 +15,7 @@ from bank.administration import Administration
 from bank.desk import Desk, clock_ms, monotonic_ms, resolve
 from bank.errors import LogUnreachable, StartRefused
 from bank.ledger import genesis_operation
-from bank.operations import Join
+from bank.operations import Activate, Join, Operation
 from bank.publisher import Publisher
 from bank.records import VERSIONS
 from bank.replica import Replica
@@ -103,8 +103,10 @@ class Watchdog:
         if desk.committed.members.get(name) == VERSIONS or now_ms < self._join_again_ms or not desk.may_publish():
             return
         self._join_again_ms = now_ms + desk.config.request_deadline_ms
-        operation = Join(str(uuid_utils.uuid7()), name, VERSIONS)
-        desk.node.propose(operation, Future(), self._join_again_ms)
+        operations: list[Operation] = [Join(str(uuid_utils.uuid7()), name, VERSIONS)]
+        if not desk.committed.members:  # a log that begins: nobody is there who could not read the newest
+            operations.append(Activate(str(uuid_utils.uuid7()), VERSIONS[-1]))
+        desk.node.propose_all([(operation, Future()) for operation in operations], self._join_again_ms)
         desk.work.notify()
 
     def _begin_log(self, now_ms: int) -> None:

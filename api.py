@@ -19,6 +19,7 @@ from bank.errors import StartRefused
 from bank.logs import EventFormatter
 from bank.routes import answers, problems
 from bank.routes.accounts import accounts
+from bank.routes.batches import batches
 from bank.routes.cluster import cluster
 from bank.routes.document import BankAPI
 from bank.routes.door import BankRequest
@@ -48,7 +49,7 @@ def create_app(bank: Runtime) -> Flask:
     app.extensions["banco_lugares"] = threading.BoundedSemaphore(max(1, bank.config.threads // 4))
     problems.register(app)
     answers.register(app)
-    for blueprint in (accounts, transfers, other_servers, cluster, office):
+    for blueprint in (accounts, transfers, batches, other_servers, cluster, office):
         app.register_api(blueprint)
     app.register_blueprint(pages)
     app.register_blueprint(Swagger.register(doc_url="/openapi.json"), url_prefix="/docs")

@@ -13,7 +13,7 @@ from bank import digests
 from bank.entries import Entry, from_row, pack_id
 from bank.journal import FILE_NAME, select_entries
 from bank.journal_check import RecordRow, record_at
-from bank.operations import Rejected, Transfer, accounts_of
+from bank.operations import Batch, Rejected, Transfer, accounts_of
 from bank.sqlite import connect
 from bank.state import Account
 from bank.views import Books, Statement, Token
@@ -61,6 +61,12 @@ class JournalReader:
         """Return what became of an operation."""
         return next(self._entries("e.operation_id = ?", pack_id(operation_id)), None)
 
+    def parts(self, entry: Entry) -> list[Entry]:
+        """Return what became of the operations of an applied batch, which stand behind its own entry, in order."""
+        assert isinstance(entry.operation, Batch), "only a batch has parts"
+        last = entry.number + len(entry.operation.parts)
+        return list(self._entries("e.number > ? AND e.number <= ? ORDER BY e.number", entry.number, last))
+
     def statement(self, account_id: str, start: int | None, limit: int) -> Statement | None:
         """Return at most `limit` entries that moved the account, newest first, from the entry `start` back.
 
@@ -103,8 +109,8 @@ class JournalReader:
             agree=sum(balances) == int(deposited) - int(withdrawn),
         )
 
-    def _entries(self, condition: str, value: object) -> Iterator[Entry]:
-        for *row, instant_ms, bank in self._db.execute(select_entries(condition), (value,)):
+    def _entries(self, condition: str, *values: object) -> Iterator[Entry]:
+        for *row, instant_ms, bank in self._db.execute(select_entries(condition), values):
             yield from_row(tuple(row), instant_ms=instant_ms, bank=bank)
 
 

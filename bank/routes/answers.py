@@ -6,6 +6,7 @@ Money leaves as a JSON number with exactly two decimals, written digit by digit.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 import uuid_utils
@@ -89,6 +90,7 @@ def money(cents: int) -> Raw:
     return Raw(format_cents(cents).encode())
 
 
+@lru_cache(maxsize=64)  # all of a record happened at once
 def instant(instant_ms: int) -> str:
     """Return RFC 3339 in UTC with milliseconds."""
     moment = datetime.fromtimestamp(instant_ms // 1000, UTC)
@@ -122,7 +124,7 @@ def settle(operation: Operation) -> tuple[Applied, Entry, dict[str, str]]:
     entry = answer.entry
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     if isinstance(entry.outcome, Rejected):
-        raise Problem(CODIGO_OF_REASON[entry.outcome.reason], headers=headers)
+        raise Problem(CODIGO_OF_REASON[entry.outcome.reason], headers=headers, indice=entry.outcome.index)
     return entry.outcome, entry, headers
 
 

@@ -7,7 +7,7 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from bank.money import format_cents
-from bank.operations import Applied, accounts_of
+from bank.operations import Applied, Batch, accounts_of
 from bank.routes.answers import bank, instant, json_answer, money, signed_amount
 from bank.routes.problems import CODIGO_OF_REASON, Problem, problem_fields
 from bank.views import Health
@@ -47,7 +47,7 @@ def show_operation(path: _OperationPath) -> Response:
         "id_operacao": path.id_operacao,
         "op": op,
     }
-    if accounts := accounts_of(entry.operation):
+    if accounts := () if isinstance(entry.operation, Batch) else accounts_of(entry.operation):
         content |= {"id_conta": accounts[0], "valor": money(abs(cents))}
         content |= {"conta_destino": accounts[1]} if len(accounts) > 1 else {}
     if isinstance(entry.outcome, Applied):
@@ -55,6 +55,7 @@ def show_operation(path: _OperationPath) -> Response:
         content |= {"saldo": money(entry.outcome.balance_cents)} if accounts else {}
     else:
         content |= {"situacao": "recusada", "codigo": CODIGO_OF_REASON[entry.outcome.reason]}
+        content |= {} if entry.outcome.index is None else {"indice": entry.outcome.index}
     content |= {"posicao": entry.position, "instante": instant(entry.instant_ms), "banco": entry.bank}
     return json_answer(content)
 

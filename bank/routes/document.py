@@ -8,6 +8,7 @@ from typing import Any
 
 from flask_openapi.openapi import OpenAPI
 
+from bank.routes.batches import request_schemas
 from bank.routes.problems import CODIGOS
 from bank.routes.shapes import PROBLEM, problem_example, success_example, success_schema
 
@@ -20,6 +21,11 @@ _ID_OF_MUTATION = {
     "description": "1 a 255 caracteres ASCII. O primeiro resultado é repetido, em qualquer nó, para sempre. / "
     "The first outcome is repeated, at any node, for ever.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]{0,253}[!-~])?$"},
+}
+_ID_OF_BATCH = _ID_OF_MUTATION | {
+    "description": "1 a 250 caracteres ASCII; a operação i, se não traz id, tem o id <chave>/<i>. / "
+    "Operation i, unless it has an id, gets <key>/<i>.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 250, "pattern": r"^[!-~]([ -~]{0,248}[!-~])?$"},
 }
 _MINIMUM = {
     "name": "X-Posicao-Minima",
@@ -47,6 +53,7 @@ class BankAPI(OpenAPI):
         document["openapi"] = "3.1.0"  # the newest that clients and tools read alike
         schemas = document["components"]["schemas"]
         schemas["Problema"] = PROBLEM
+        schemas |= request_schemas()
         schemas.pop(self.validation_error_model.__name__, None)
         for path, item in document["paths"].items():
             for method, operation in item.items():
@@ -57,7 +64,10 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     parameters = operation.setdefault("parameters", [])
     parameters.append(_MINIMUM)
     if method == "post":
-        parameters.append(_ID_OF_MUTATION)
+        parameters.append(_ID_OF_BATCH if path == "/lote" else _ID_OF_MUTATION)
+    if path == "/lote":
+        body = {"schema": {"$ref": "#/components/schemas/Lote"}}
+        operation["requestBody"] = {"required": True, "content": {"application/json": body}}
     if path == "/contas/{id_conta}":
         parameters.append(_CONSISTENCY)
     good = "201" if (path, method) == ("/contas", "post") else "200"
@@ -89,6 +99,8 @@ def _problems_of(path: str, method: str) -> dict[int, list[str]]:
         found |= {"CONTA_JA_EXISTE"}
     if "saque" in path or "transferencia" in path or "transacao" in path:
         found |= {"SALDO_INSUFICIENTE"}
+    if path == "/lote":
+        found |= {"CONTA_JA_EXISTE", "SALDO_INSUFICIENTE", "MESMA_CONTA"}
     if "transferencia" in path:
         found |= {"MESMA_CONTA", "SERVIDOR_DESCONHECIDO"}
     if "servidor" in path:

@@ -15,6 +15,8 @@ from bank.routes.door import Digits
 from bank.routes.problems import Problem
 
 __all__ = [
+    "MONEY",
+    "MONEY_OR_ZERO",
     "AccountPath",
     "AccountsQuery",
     "NewAccount",
@@ -22,7 +24,9 @@ __all__ = [
     "StatementQuery",
     "TransferRequest",
     "Value",
+    "cents",
     "checked_account_id",
+    "positive_cents",
     "refuse_invalid",
 ]
 
@@ -43,7 +47,12 @@ _ACCOUNT: dict[str, Any] = {
 }
 
 
-def _cents(value: object) -> int:
+MONEY = _amount_schema(0.01)
+MONEY_OR_ZERO = _amount_schema(0)
+
+
+def cents(value: object) -> int:
+    """Return the centavos of an amount that came as digits or text. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("deve ser um número ou texto decimal")  # noqa: TRY004 - pydantic reports ValueError
     try:
@@ -52,11 +61,12 @@ def _cents(value: object) -> int:
         raise ValueError("deve ter a forma 100, 100.5 ou 100.50, no máximo 9999999999999.99") from None
 
 
-def _positive_cents(value: object) -> int:
-    cents = _cents(value)
-    if cents == 0:
+def positive_cents(value: object) -> int:
+    """Return the same, but not 0. Raises ValueError."""
+    found = cents(value)
+    if found == 0:
         raise ValueError("deve ser maior que 0")
-    return cents
+    return found
 
 
 def checked_account_id(value: object) -> str:
@@ -81,8 +91,8 @@ def _holder(value: object) -> str:
     return text
 
 
-Money = Annotated[int, BeforeValidator(_positive_cents), WithJsonSchema(_amount_schema(0.01))]
-MoneyOrZero = Annotated[int, BeforeValidator(_cents), WithJsonSchema(_amount_schema(0))]
+Money = Annotated[int, BeforeValidator(positive_cents), WithJsonSchema(MONEY)]
+MoneyOrZero = Annotated[int, BeforeValidator(cents), WithJsonSchema(MONEY_OR_ZERO)]
 AccountIdText = Annotated[str, BeforeValidator(checked_account_id), WithJsonSchema(_ACCOUNT)]
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$"})]
 Holder = Annotated[

@@ -27,7 +27,17 @@ from bank.errors import (
 from bank.operations import Reason
 from locks.bakery import LockTimeout
 
-__all__ = ["CODIGOS", "CODIGO_OF_REASON", "Kind", "Problem", "explanation", "problem_fields", "register", "slug"]
+__all__ = [
+    "CODIGOS",
+    "CODIGO_OF_REASON",
+    "Kind",
+    "Problem",
+    "codigo_of_error",
+    "explanation",
+    "problem_fields",
+    "register",
+    "slug",
+]
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +121,8 @@ class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
     detail: str = ""
     violacoes: list[dict[str, str]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    indice: int | None = None
+    """Of an atomic batch: which operation was refused, counted from 0."""
 
     @property
     def kind(self) -> Kind:
@@ -149,6 +161,8 @@ def problem_fields(problem: Problem, *, instance: str, operation_id: str | None 
         content["id_operacao"] = operation_id
     if problem.violacoes is not None:
         content["violacoes"] = problem.violacoes
+    if problem.indice is not None:
+        content["indice"] = problem.indice
     return content
 
 
@@ -164,10 +178,14 @@ def _respond(problem: Problem) -> Response:
     return response
 
 
+def codigo_of_error(error: Exception) -> str:
+    """Return the `codigo` of an operational error."""
+    return next(_CODIGO_OF_ERROR[kind] for kind in type(error).__mro__ if kind in _CODIGO_OF_ERROR)
+
+
 def _of_bank_error(error: Exception) -> Response:
-    codigo = next(_CODIGO_OF_ERROR[kind] for kind in type(error).__mro__ if kind in _CODIGO_OF_ERROR)
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, NotAccepted) else {}
-    return _respond(Problem(codigo, headers=headers))
+    return _respond(Problem(codigo_of_error(error), headers=headers))
 
 
 def _of_http_error(error: HTTPException) -> Response:

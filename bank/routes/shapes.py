@@ -59,6 +59,7 @@ _FIELDS: dict[str, Schema] = {
     "contraparte": _field(_TEXT_OR_NULL, None, "A outra conta de uma transferência. / The other account."),
     "op": _field(_TEXT, "saque", "abertura, deposito, saque, transferencia; do livro: genesis, entrada, retirar."),
     "codigo": _field({"type": "string", "enum": list(CODIGOS)}, "SALDO_INSUFICIENTE", "Por que foi recusada. / Why."),
+    "indice": _field(_COUNT, 0, "Num lote atômico, a operação que foi recusada. / Which one of an atomic batch."),
     "proxima": _field(_TEXT_OR_NULL, None, "O `depois` da próxima página. / The next page's `depois`."),
     "anterior": _field({"type": ["integer", "null"]}, None, "O `antes` da próxima página. / The next page's `antes`."),
     "epoca": _field({"type": "integer", "minimum": 1}, 1, "A época do livro. / The log's epoch."),
@@ -110,6 +111,15 @@ _OUTCOME = _field({"type": "string", "enum": ["aplicada", "recusada"]}, "aplicad
 _TRANSFER = _answer(*_MOVEMENT, "id_conta", "conta_destino", "saldo")
 _HEALTHY = _answer(*_HEALTH)
 _STALE = frozenset({"defasada"})
+_RESULT = _object(
+    ("id_operacao", "op", "id_conta", "conta_destino", "saldo", "posicao", "instante", "codigo", "mensagem"),
+    frozenset(
+        {"id_conta", "conta_destino", "saldo", "posicao", "instante", "codigo", "mensagem", "resultado", "repetida"}
+    ),
+    sucesso=_field({"type": "boolean"}, True, "A operação foi aplicada. / It was applied."),
+    repetida=_field({"type": "boolean"}, False, "É o primeiro resultado deste id, de novo. / A repeat."),
+    resultado=_field({"type": "string", "enum": ["nao_aplicado", "desconhecido"]}, "nao_aplicado", "Como nos erros."),
+)
 
 _ANSWERS: dict[tuple[str, str], Schema] = {
     ("post", "/contas"): _answer(*_MOVEMENT, "id_conta", "saldo", "limite", "titular", "banco"),
@@ -123,13 +133,18 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
     ("post", "/transferencia/{id_conta}"): _TRANSFER,
     ("post", "/transferencia{id_conta}"): _TRANSFER,
     ("post", "/contas/{id_conta}/transferencia"): _TRANSFER,
+    ("post", "/lote"): _answer(
+        *_MOVEMENT, optional=frozenset({"posicao", "instante"}),
+        resultados=_list_of(_RESULT, "Um por operação, na ordem do pedido. / One each, in order."),
+    ),
     ("get", "/saldo-outro-servidor/{id_conta}/{endereco_servidor}"): _answer(
         *_ACCOUNT, "defasada", "servidor", optional=_STALE
     ),
     ("post", "/transacao-outro-servidor"): _answer(*_MOVEMENT, "id_conta", "saldo", "servidor"),
     ("get", "/operacoes/{id_operacao}"): _answer(
         "id_operacao", "op", "id_conta", "conta_destino", "valor", "saldo", "codigo", "posicao", "instante", "banco",
-        optional=frozenset({"id_conta", "conta_destino", "valor", "saldo", "codigo"}), situacao=_OUTCOME,
+        "indice", situacao=_OUTCOME,
+        optional=frozenset({"id_conta", "conta_destino", "valor", "saldo", "codigo", "indice"}),
     ),
     ("get", "/cluster"): _answer(livro=_LOG, nos=_list_of(_object(_NODE), "Os nós ouvidos. / The nodes heard.")),
     ("get", "/auditoria"): _answer(
@@ -160,6 +175,7 @@ PROBLEM: Schema = {
             "description": "desconhecido: repita com a mesma Idempotency-Key. / Repeat with the same key.",
         },
         "id_operacao": _field(_TEXT, _AN_ID, "Nas mutações. / On mutations."),
+        "indice": _FIELDS["indice"],
         "violacoes": {
             "type": "array",
             "items": {

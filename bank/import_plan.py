@@ -50,6 +50,13 @@ class Order:
         """Whether it opens an account."""
         return self.line == 0
 
+    @property
+    def item(self) -> dict[str, str]:
+        """The same as an operation of a batch."""
+        kind = self.path.rpartition("/")[2] if self.path.startswith("/contas/") else self.path.split("/")[1]
+        account = {"id_conta": self.accounts[0]}
+        return {"op": "abertura" if self.opens else kind, "id": self.key} | account | self.body
+
 
 class _Columns(NamedTuple):
     """Where the columns stand; -1 for one that is not there."""

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bank.import_client import NotABank, Servers, Settled, ask
+from bank.import_client import Again, NotABank, Servers, Settled, ask, ask_all
 from bank.import_plan import BadFile, Order, Schedule, plan
 from bank.money import parse_cents
 
@@ -35,7 +35,10 @@ EXISTS = {"CONTA_JA_EXISTE", "CHAVE_REUTILIZADA"}
 class Importer:
     """Brings a list of orders to the bank, each to its final word."""
 
-    def __init__(self, orders: list[Order], servers: Servers, *, connections: int, patience_s: float) -> None:
+    def __init__(
+        self, orders: list[Order], servers: Servers, *, connections: int, patience_s: float, batch: int = 1
+    ) -> None:
+        """Let each connection ask for `batch` orders at once, at most."""
         self.settled: Counter[tuple[bool, Settled]] = Counter()
         """How many openings (True) and lines (False) came to which end."""
         self.lines = sum(not order.opens for order in orders)
@@ -44,6 +47,7 @@ class Importer:
         self._schedule = Schedule(orders)
         self._servers = servers
         self._connections = connections
+        self._batch = batch
         self._patience_s = patience_s
         self._changed = threading.Condition()
         self._stopping = threading.Event()
@@ -82,11 +86,11 @@ class Importer:
         return not self._schedule.unsettled
 
     def _work(self) -> None:
-        """One connection to each server, and one order at a time. The outermost loop of a thread."""
+        """One connection to each server, and one request at a time. The outermost loop of a thread."""
         sessions: dict[str, requests.Session] = {}
         try:
-            while (order := self._take()) is not None:
-                if (word := self._settle(order, sessions)) is not None:
+            while orders := self._take():
+                for order, word in self._settle(orders, sessions):
                     self._note(order, word)
         except NotABank as error:
             self._give_up(str(error))
@@ -96,14 +100,16 @@ class Importer:
             for session in sessions.values():
                 session.close()
 
-    def _take(self) -> Order | None:
-        """Wait for an order that is ready; None when there is nothing left to do."""
+    def _take(self) -> list[Order]:
+        """Wait for orders that are ready, as many as go into a request; none when there is nothing left to do."""
+        orders: list[Order] = []
         with self._changed:
-            while not self._stopping.is_set() and self._schedule.unsettled:
-                if (order := self._schedule.take()) is not None:
-                    return order
-                self._changed.wait(1.0)
-        return None
+            while not orders and not self._stopping.is_set() and self._schedule.unsettled:
+                while len(orders) < self._batch and (order := self._schedule.take()) is not None:
+                    orders.append(order)
+                if not orders:
+                    self._changed.wait(1.0)
+        return orders
 
     def _note(self, order: Order, word: Settled) -> None:
         if order.opens and word.refusal in EXISTS:
@@ -115,21 +121,24 @@ class Importer:
             self.trouble = ""
             self._changed.notify_all()
 
-    def _settle(self, order: Order, sessions: dict[str, requests.Session]) -> Settled | None:
-        """Ask until the bank has a final word; None when told to stop before that."""
-        while True:
+    def _settle(self, orders: list[Order], sessions: dict[str, requests.Session]) -> Iterator[tuple[Order, Settled]]:
+        """Ask until the bank has a final word on each, or until told to stop."""
+        while orders:
             url, wait_s = self._servers.pick(time.monotonic())
             if self._stopping.wait(wait_s) if wait_s else self._stopping.is_set():
-                return None
+                return
             if url not in sessions:
                 sessions[url] = requests.Session()
                 sessions[url].trust_env = False  # a server that was named is asked itself, not a proxy
-            word = ask(sessions[url], url, order)
-            if isinstance(word, Settled):
+            words = ask_all(sessions[url], url, orders) if self._batch > 1 else [ask(sessions[url], url, orders[0])]
+            yield from ((order, word) for order, word in zip(orders, words, strict=True) if isinstance(word, Settled))
+            open_words = [word for word in words if isinstance(word, Again)]
+            if not open_words:
                 self._servers.answered(url)
-                return word
-            self._servers.failed(url, time.monotonic(), word.wait_s)
-            self.trouble = word.trouble
+                return
+            orders = [order for order, word in zip(orders, words, strict=True) if isinstance(word, Again)]
+            self._servers.failed(url, time.monotonic(), open_words[0].wait_s)
+            self.trouble = open_words[0].trouble
 
     def _give_up(self, reason: str) -> None:
         with self._changed:
@@ -151,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(*error.problems, f"{options.arquivo}: nada foi enviado.", sep="\n", file=sys.stderr)
         return 2
     servers = Servers([url.rstrip("/") for url in options.servidor or ["http://127.0.0.1:5000"]])
-    work = Importer(orders, servers, connections=options.conexoes, patience_s=options.prazo)
+    work = Importer(orders, servers, connections=options.conexoes, patience_s=options.prazo, batch=options.lote)
     console = Console(markup=False, highlight=False, soft_wrap=True)
     status = _run_watched(work, console)
     console.print(_table(work))
@@ -211,7 +220,8 @@ def _parser() -> argparse.ArgumentParser:
         "--limite", type=_cents, default=0, help="limite (cheque especial) das contas que forem abertas"
     )
     parser.add_argument("--serie", help="nome da origem de um arquivo que cresce; sem ele, vale o conteúdo do arquivo")
-    parser.add_argument("--conexoes", type=_connections, default=16, help="pedidos ao mesmo tempo (16)")
+    parser.add_argument("--conexoes", type=_whole(256), default=16, help="pedidos ao mesmo tempo (16)")
+    parser.add_argument("--lote", type=_whole(10_000), default=1, help="operações por pedido, no máximo (1)")
     parser.add_argument("--prazo", type=_seconds, default=60.0, help="segundos sem nenhum avanço até desistir (60)")
     return parser
 
@@ -229,10 +239,13 @@ def _cents(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} não é um valor como 1234.56") from None
 
 
-def _connections(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError(f"{text!r} não é um número de 1 a 256")
-    return int(text)
+def _whole(most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} não é um número de 1 a {most}")
+        return int(text)
+
+    return read
 
 
 def _seconds(text: str) -> float:

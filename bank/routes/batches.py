@@ -213,8 +213,13 @@ def _result(operation: Any, outcome: Outcome) -> dict[str, Any]:
     return content | names | {"sucesso": True, "saldo": money(entry.outcome.balance_cents)} | when
 
 
-def _refusal(codigo: str, resultado: str) -> dict[str, str]:
-    return {"codigo": codigo, "mensagem": CODIGOS[codigo].explanation, "resultado": resultado}
+def _refusal(codigo: str, resultado: str) -> dict[str, Any]:
+    return {
+        "status": CODIGOS[codigo].status,
+        "codigo": codigo,
+        "mensagem": CODIGOS[codigo].explanation,
+        "resultado": resultado,
+    }
 
 
 def _invalid(name: str, reason: str, value: str = "") -> Problem:

@@ -114,11 +114,23 @@ _STALE = frozenset({"defasada"})
 _RESULT = _object(
     ("id_operacao", "op", "id_conta", "conta_destino", "saldo", "posicao", "instante", "codigo", "mensagem"),
     frozenset(
-        {"id_conta", "conta_destino", "saldo", "posicao", "instante", "codigo", "mensagem", "resultado", "repetida"}
+        {
+            "id_conta",
+            "conta_destino",
+            "saldo",
+            "posicao",
+            "instante",
+            "codigo",
+            "mensagem",
+            "resultado",
+            "repetida",
+            "status",
+        }
     ),
     sucesso=_field({"type": "boolean"}, True, "A operação foi aplicada. / It was applied."),
     repetida=_field({"type": "boolean"}, False, "É o primeiro resultado deste id, de novo. / A repeat."),
     resultado=_field({"type": "string", "enum": ["nao_aplicado", "desconhecido"]}, "nao_aplicado", "Como nos erros."),
+    status=_field({"type": "integer"}, 422, "O que a operação sozinha teria respondido. / As if asked alone."),
 )
 
 _ANSWERS: dict[tuple[str, str], Schema] = {

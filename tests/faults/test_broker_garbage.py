@@ -57,7 +57,7 @@ def garbage(valid: dict[str, Any]) -> list[bytes]:
             for changed in (
                 {"v": "1"},
                 {"v": 1.5},
-                {"v": 2},
+                {"v": 99},
                 {"livro": "another"},
                 {"livro": ""},
                 {"epoca": valid["epoca"] + 1},

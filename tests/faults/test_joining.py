@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from bank.operations import Deposit
-from bank.records import Base, Record
+from bank.records import VERSIONS, Base, Record
 from replication.embedded import EmbeddedLog
 from tests.faults.test_lost_log import admin, answered, state_of
 from tests.support.cluster import Cluster, NodeProcess, eventually
@@ -34,7 +34,7 @@ def write_history(cluster: Cluster) -> None:
     for number in range(RECORDS):
         deposits = tuple(Deposit(f"old-{number}-{place}", f"conta-{place % 10}", 1) for place in range(each))
         record = Record(
-            version=1, log_id=log_id, epoch=1, node="antigo", session="antigo", seq=number + 1,
+            version=VERSIONS[-1], log_id=log_id, epoch=1, node="antigo", session="antigo", seq=number + 1,
             instant_ms=time.time_ns() // 1_000_000, base=Base(0, ""), operations=deposits,
         )  # fmt: skip
         log.append(msgspec.json.encode(record))

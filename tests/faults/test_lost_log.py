@@ -119,6 +119,9 @@ def test_with_a_member_missing_an_operator_decides_and_what_it_had_comes_home(tm
         eventually(lambda: third.post("/contas/conta-0/deposito", {"valor": 7}, headers=kept).ok, seconds=20)
         answer = third.post("/contas/conta-0/saque", {"valor": 1000}, headers=refused)
         assert answer.json()["codigo"] == "SALDO_INSUFICIENTE"
+        assert third.post("/lote", KEPT_BATCH, headers={"Idempotency-Key": "kept batch"}).status_code == 200
+        answer = third.post("/lote", REFUSED_BATCH, headers={"Idempotency-Key": "refused batch"})
+        assert answer.json()["codigo"] == "SALDO_INSUFICIENTE"
         third.kill()
         put_back(copy)
         (tmp_path / "presenca.sqlite").unlink()
@@ -142,7 +145,28 @@ def test_with_a_member_missing_an_operator_decides_and_what_it_had_comes_home(tm
             assert (replayed.status_code, replayed.headers["Idempotency-Replayed"]) == (200, "true")
             still = node.post("/contas/conta-0/saque", {"valor": 1000}, headers=refused)
             assert still.json()["codigo"] == "SALDO_INSUFICIENTE", "refused once, refused for ever"
+            replayed = node.post("/lote", KEPT_BATCH, headers={"Idempotency-Key": "kept batch"})
+            assert (replayed.status_code, replayed.headers["Idempotency-Replayed"]) == (200, "true")
+            still = node.post("/lote", REFUSED_BATCH, headers={"Idempotency-Key": "refused batch"})
+            assert (still.json()["codigo"], still.json()["indice"]) == ("SALDO_INSUFICIENTE", 1)
+            assert not list(third.folder.glob("antigo-*.jsonl")), "nothing is told otherwise than before"
         assert list(third.folder.glob("antigo-*.sqlite")), "the old journal is kept"
+
+
+KEPT_BATCH = {
+    "atomico": True,
+    "operacoes": [
+        {"op": "abertura", "id_conta": "lote", "saldo": 2},
+        {"op": "transferencia", "id_conta": "lote", "conta_destino": "conta-0", "valor": 2},
+    ],
+}
+REFUSED_BATCH = {
+    "atomico": True,
+    "operacoes": [
+        {"op": "deposito", "id_conta": "conta-0", "valor": 1},
+        {"op": "saque", "id_conta": "conta-0", "valor": 1100},
+    ],
+}
 
 
 def remember(node: NodeProcess, other: NodeProcess) -> None:

@@ -11,8 +11,11 @@ from tests.support.customers import crowd, open_accounts, verdict
 
 pytestmark = pytest.mark.long
 
-NEWER = "import sys; from bank import records; records.VERSIONS = (1, 2); import api; sys.exit(api.main())"
-"""The program as it will be when it can read a second version of records."""
+PROGRAM = "import sys; from bank import records; records.VERSIONS = {}; import api; sys.exit(api.main())"
+OLDER = PROGRAM.format((1,))
+"""The program as it was when records held no batches."""
+NEWER = PROGRAM.format((1, 2, 3))
+"""The program as it will be when it can read a third version of records."""
 
 
 def restart(node: NodeProcess, program: str = "") -> None:
@@ -42,11 +45,11 @@ def test_a_new_record_version_is_activated_when_all_can_read_it_and_older_progra
         open_accounts(cluster)
         customers = crowd(cluster, 2)
         for node in cluster.nodes:
-            refused = admin("ativar", "2", "--servidor", first.url)
+            refused = admin("ativar", "3", "--servidor", first.url)
             assert refused.returncode == 1, "not everybody can read it yet"
             restart(node, NEWER)
-        done = eventually(lambda: allowed(admin("ativar", "2", "--servidor", first.url)), seconds=20)
-        assert "versão 2" in done
+        done = eventually(lambda: allowed(admin("ativar", "3", "--servidor", first.url)), seconds=20)
+        assert "versão 3" in done
         enough = answered(customers) + 50
         eventually(lambda: answered(customers) >= enough, seconds=30)
         for customer in customers:
@@ -56,6 +59,28 @@ def test_a_new_record_version_is_activated_when_all_can_read_it_and_older_progra
         third.command = [sys.executable, "api.py"]
         assert third.start().wait() == 1
         assert "use the newer program" in third.output()
+
+
+def test_a_bank_that_was_begun_before_there_were_batches_takes_them_once_that_is_activated(tmp_path: Path) -> None:
+    batch = {"atomico": True, "operacoes": [{"op": "abertura", "id_conta": "a"}]}
+    with Cluster.running(tmp_path, 0) as cluster:
+        cluster.nodes += [NodeProcess(tmp_path) for _ in range(2)]
+        first, second = cluster.nodes
+        for node in cluster.nodes:
+            node.command = [sys.executable, "-c", OLDER]
+            node.start()
+        for node in cluster.nodes:
+            node.wait_ready()
+        for node in cluster.nodes:
+            node.command = [sys.executable, "api.py"]
+            restart(node)
+            early = node.post("/lote", batch)
+            assert (early.status_code, early.json()["codigo"]) == (503, "NO_NAO_PRONTO")
+            assert node.post("/lote", {"operacoes": batch["operacoes"]}).status_code == 200, "one by one it always can"
+        eventually(lambda: allowed(admin("ativar", "2", "--servidor", first.url)), seconds=20)
+        opened = {"atomico": True, "operacoes": [{"op": "abertura", "id_conta": "b"}]}
+        assert eventually(lambda: second.post("/lote", opened).status_code == 200)
+        cluster.settled_books()
 
 
 def allowed(done: object) -> str | None:

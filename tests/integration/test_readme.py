@@ -87,6 +87,7 @@ def test_every_route_that_clients_know_has_its_example() -> None:
         "/transferencia/ana",
         "/saldo-outro-servidor/ana/",
         "/transacao-outro-servidor",
+        "/lote",
         "/contas/ana/extrato",
         "/auditoria",
         "/cluster",

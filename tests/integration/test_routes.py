@@ -193,6 +193,7 @@ def test_answers_have_the_shape_that_the_document_tells(bank: Cluster, document:
         ("post", "/contas/{id_conta}/transferencia"): node.post(
             "/contas/maria/transferencia", {"destino": "joao", "valor": 1}
         ),
+        ("post", "/lote"): node.post("/lote", {"operacoes": [{"op": "deposito", "id_conta": "maria", "valor": 1}]}),
         ("get", "/saldo-outro-servidor/{id_conta}/{endereco_servidor}"): node.get(
             f"/saldo-outro-servidor/maria/{other.name}"
         ),

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def import_movements(cluster: Cluster) -> "subprocess.Popen[str]":
+def import_movements(cluster: Cluster, *more: str) -> "subprocess.Popen[str]":
     servers = [argument for url in cluster.urls for argument in ("--servidor", url)]
-    command = [sys.executable, "-m", "bank.importer", str(MOVEMENTS), *servers, "--limite", "20000"]
+    command = [sys.executable, "-m", "bank.importer", str(MOVEMENTS), *servers, "--limite", "20000", *more]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -70,11 +70,14 @@ def test_real_movements_end_at_the_recorded_balances_and_importing_again_changes
 
 
 @pytest.mark.timeout(300)
-def test_a_node_killed_in_the_middle_of_an_import_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("records", "more"), [(500, ()), (20, ("--lote", "100"))])
+def test_a_node_killed_in_the_middle_of_an_import_changes_nothing(
+    tmp_path: Path, records: int, more: tuple[str, ...]
+) -> None:
     with Cluster.running(tmp_path, 3) as cluster:
-        importer = import_movements(cluster)
+        importer = import_movements(cluster, *more)
         victim = cluster.nodes[1]
-        eventually(lambda: cluster.nodes[0].get("/auditoria").json()["posicao"] > 500, seconds=60)
+        eventually(lambda: cluster.nodes[0].get("/auditoria").json()["posicao"] > records, seconds=60)
         assert importer.poll() is None, "the import ended before the kill"
         victim.kill()
         victim.start().wait_ready()

@@ -273,7 +273,7 @@ class TestReopening:
 
 def test_a_program_that_cannot_read_the_active_version_stops(feed: Feed) -> None:
     with pytest.raises(StartRefused, match="newer program"):
-        feed(record(Activate("v", 2)))
+        feed(record(Activate("v", records.VERSIONS[-1] + 1)))
 
 
 def test_a_record_is_applied_under_the_locks_of_all_accounts_that_it_concerns(

@@ -33,7 +33,7 @@ from bank.operations import (
     accounts_of,
 )
 from bank.records import MAX_BATCH_BYTES, encode_operation
-from bank.routes.answers import bank, instant, json_answer, money, movement_fields, operation_id, settle, signed_amount
+from bank.routes.answers import bank, instant, json_answer, money, movement_fields, operation_id, settle
 from bank.routes.door import BankRequest, Digits
 from bank.routes.models import MONEY, MONEY_OR_ZERO, cents, checked_account_id, positive_cents
 from bank.routes.problems import CODIGO_OF_REASON, CODIGOS, Problem, codigo_of_error
@@ -71,19 +71,19 @@ class _Asked(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
 
     def _account(self, name: str) -> str:
         account = getattr(self, name)
-        if isinstance(account, str):
-            return account
-        return cast("str", self._read(name, checked_account_id, Digits(account)))
+        try:
+            return account if isinstance(account, str) else checked_account_id(Digits(account))
+        except ValueError as error:
+            raise _WrongField(name, str(error), str(account)) from None
 
     def _cents(self, name: str, read: Callable[[object], int]) -> int:
-        written = bytes(getattr(self, name)).decode()  # a number as it was written, or a text in its quotes
-        return cast("int", self._read(name, read, json.loads(written) if written[0] == '"' else written))
-
-    def _read(self, name: str, read: Callable[[object], object], value: str) -> object:
+        text = bytes(getattr(self, name)).decode()  # a number as it was written, or a text in its quotes
+        if text[0] == '"':
+            text = json.loads(text) if "\\" in text else text[1:-1]
         try:
-            return read(value)
+            return read(text)
         except ValueError as error:
-            raise _WrongField(name, str(error), value) from None
+            raise _WrongField(name, str(error), text) from None
 
 
 class Abertura(_Asked, tag="abertura"):
@@ -183,7 +183,7 @@ def _apply_each(operations: Sequence[CustomerOperation], key: str) -> Response:
     mensagem = f"{len(results)} operações: {applied} aplicadas, {len(results) - applied - unknown} não aplicadas"
     mensagem += f", {unknown} de resultado desconhecido." if unknown else "."
     replayed = all(isinstance(outcome, Answer) and outcome.replayed for outcome in outcomes)
-    content = {"sucesso": True, "mensagem": mensagem, "id_operacao": key, "resultados": results}
+    content = {"sucesso": True, "mensagem": mensagem, "id_operacao": key, "resultados": _encoded(results)}
     return json_answer(content, 200, {"Idempotency-Replayed": "true"} if replayed else {})
 
 
@@ -193,13 +193,18 @@ def _apply_whole(batch: Batch) -> Response:
     _, entry, headers = settle(batch)
     parts = bank().history.parts(entry)
     results = [_result(part.operation, Answer(part, replayed=bool(headers))) for part in parts]
-    content = movement_fields(entry, f"{len(results)} operações aplicadas.") | {"resultados": results}
+    content = movement_fields(entry, f"{len(results)} operações aplicadas.") | {"resultados": _encoded(results)}
     return json_answer(content, 200, headers)
+
+
+def _encoded(results: list[dict[str, Any]]) -> Raw:
+    """Return the results as they leave: `json_answer` would look through each of them for digits of other banks."""
+    return Raw(msgspec.json.encode(results))
 
 
 def _result(operation: Any, outcome: Outcome) -> dict[str, Any]:
     """Return what became of one operation, as the answer lists it."""
-    content: dict[str, Any] = {"sucesso": False, "id_operacao": operation.id, "op": signed_amount(operation)[0]}
+    content: dict[str, Any] = {"sucesso": False, "id_operacao": operation.id, "op": operation.__struct_config__.tag}
     if not isinstance(outcome, Answer):
         unknown = isinstance(outcome, OutcomeUnknown)
         return content | _refusal(codigo_of_error(outcome), "desconhecido" if unknown else "nao_aplicado")

@@ -101,8 +101,9 @@ MUTANTS = (
     Mutant(
         "refusals not remembered",
         "bank/ledger.py",
-        "if entry.position == state.position and entry.number]",
-        "if entry.position == state.position and entry.number and not isinstance(entry.outcome, Rejected)]",
+        "entries = list(islice(known.values(), len(remembered), None))",
+        "entries = [entry for entry in islice(known.values(), len(remembered), None) "
+        "if not isinstance(entry.outcome, Rejected)]",
         "tests/unit/test_ledger.py",
     ),
     Mutant(
@@ -164,7 +165,7 @@ MUTANTS = (
     Mutant(
         "what was refused is executed after a rebuilding",
         "bank/ledger.py",
-        "            return Rejected(operation.reason)",
+        "            return Rejected(operation.reason, None if operation.index is UNSET else operation.index)",
         "            return _execute(state, operation.original, bank, number)",
         "tests/unit/test_ledger.py",
     ),
@@ -195,5 +196,40 @@ MUTANTS = (
         "agrees=mine == (chain, mine.digest if digest is None else digest)",
         "agrees=mine.chain == chain",
         "tests/unit/test_replica.py",
+    ),
+    Mutant(
+        "the rest of a request sent after a record that may be lost",
+        "bank/node.py",
+        "return all(earlier.settled or earlier.seq == self.next_seq for earlier in pending.after)",
+        "return True",
+        "tests/unit/test_node_order.py",
+    ),
+    Mutant(
+        "a batch that is done as far as it goes",
+        "bank/ledger.py",
+        "        outcome = _execute(trial, part, bank, 0)",
+        "        outcome = _execute(state, part, bank, 0)",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "a batch whose parts were done before",
+        "bank/ledger.py",
+        "        if part.id in known:",
+        "        if False:",
+        "tests/unit/test_ledger.py",
+    ),
+    Mutant(
+        "a batch in a record that older programs read",
+        "bank/records.py",
+        "    if record.version == 1 and any(",
+        "    if record.version == 0 and any(",
+        "tests/unit/test_records.py",
+    ),
+    Mutant(
+        "parts of a batch brought home alone",
+        "bank/branches.py",
+        "                next(entries)  # it stands",
+        "                break  # it stands",
+        "tests/unit/test_branches.py",
     ),
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """The operations of one request take effect in their order, whatever becomes of the records that hold them."""
 
+from random import Random
+
 import pytest
 
 from bank.deadlines import KEPT_MIN, Deadlines
@@ -115,3 +117,65 @@ def test_who_was_answered_is_forgotten_before_the_deadline() -> None:
     assert [late.waiter for late in left if isinstance(late, Read) and late.is_open] == [
         7, KEPT_MIN + 7, 2 * KEPT_MIN + 7,
     ]  # fmt: skip
+
+
+class Town:
+    """A few nodes and a log that loses records; customers repeat whole requests, elsewhere too, and under way."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.log: list[Record] = []
+        self.applied: dict[str, int] = {}
+        """The position at which each id took effect, in that order."""
+        self.nodes: list[Node] = []
+        self.read: list[int] = []
+        self.requests = [[f"{number}-{place}" for place in range(self.random.randint(1, 7))] for number in range(6)]
+        for place in range(3):
+            self.open(place)
+
+    def open(self, place: int) -> None:
+        """Start a node, or start it again: what waited there is gone."""
+        fresh = Node(name=f"banco-{place}", session=f"s{self.random.random()}"[:20], queue_max=100)
+        self.nodes[place : place + 1] = [fresh]
+        self.read[place : place + 1] = [len(self.log)]
+
+    def step(self, now_ms: int) -> None:
+        place = self.random.randrange(3)
+        node, chance = self.nodes[place], self.random.random()
+        if chance < 0.2:
+            request = self.random.choice(self.requests)
+            first = request[: self.random.randint(1, 2 * len(request))]  # or all of it
+            node.propose_all([(Deposit(key, "A", 1), object()) for key in first], now_ms + self.random.randint(1, 60))
+        elif chance < 0.6 and node.has_work(operations_allowed=True):
+            record = pack(node, now_ms=now_ms)
+            if self.random.random() < 0.6:
+                self.log.append(record)
+        elif chance < 0.95:
+            self.deliver(place)
+        elif chance < 0.98:
+            node.expire(now_ms)
+        elif chance < 0.99:
+            node.want_record()
+        else:
+            self.open(place)
+
+    def deliver(self, place: int) -> None:
+        while self.read[place] < len(self.log) and self.random.random() < 0.7:
+            record, position = self.log[self.read[place]], self.read[place] + 1
+            self.read[place] = position
+            for operation in record.operations:
+                self.applied.setdefault(operation.id, position)
+            settle(self.nodes[place], record, position)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_no_operation_takes_effect_before_one_ahead_of_it(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bank.records.MAX_RECORD_OPERATIONS", 2)
+    town = Town(seed)
+    for now_ms in range(600):
+        town.step(now_ms)
+    order = {key: place for place, key in enumerate(dict.fromkeys(op.id for rec in town.log for op in rec.operations))}
+    assert len(order) > 5, "a check that saw nothing proves nothing"
+    for request in town.requests:
+        places = [order.get(key, len(order)) for key in request]
+        assert places == sorted(places), request

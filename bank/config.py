@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bank.errors import StartRefused
-from bank.operations import NODE_NAME
+from bank.operations import BATCH_OPERATIONS_MAX, NODE_NAME
 
 __all__ = ["Config"]
 
@@ -69,6 +69,8 @@ class Config:
             raise StartRefused(f"PORT {self.port} is not between 1 and 65535.")
         if not 1 <= self.threads <= 512:
             raise StartRefused(f"THREADS {self.threads} is not between 1 and 512.")
+        if self.queue_operations_max < BATCH_OPERATIONS_MAX:
+            raise StartRefused("queue_operations_max is below a batch: the largest would never be accepted.")
         if self.peer_silent_ms_max < 3 * self.heartbeat_ms:
             raise StartRefused("peer_silent_ms_max is below 3 heartbeats: slow peers would look dead.")
         if not _is_loopback(self.host) and not self.allow_anonymous:

@@ -27,6 +27,12 @@ _ID_OF_BATCH = _ID_OF_MUTATION | {
     "Operation i, unless it has an id, gets <key>/<i>.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 250, "pattern": r"^[!-~]([ -~]{0,248}[!-~])?$"},
 }
+_BATCH = {
+    "operacoes": [
+        {"op": "abertura", "id_conta": "maria"},
+        {"op": "deposito", "id_conta": "maria", "valor": "100.50"},
+    ]
+}
 _MINIMUM = {
     "name": "X-Posicao-Minima",
     "in": "header",
@@ -66,7 +72,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if method == "post":
         parameters.append(_ID_OF_BATCH if path == "/lote" else _ID_OF_MUTATION)
     if path == "/lote":
-        body = {"schema": {"$ref": "#/components/schemas/Lote"}}
+        body = {"schema": {"$ref": "#/components/schemas/Lote"}, "example": _BATCH}
         operation["requestBody"] = {"required": True, "content": {"application/json": body}}
     if path == "/contas/{id_conta}":
         parameters.append(_CONSISTENCY)

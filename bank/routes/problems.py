@@ -74,7 +74,7 @@ CODIGOS: dict[str, Kind] = {
     "SERVIDOR_INACESSIVEL": Kind(502, "Servidor inacessível", "Não houve conexão com o outro servidor; nada foi enviado. Tente outro nó."),
     "REPLICACAO_INDISPONIVEL": Kind(503, "Replicação indisponível", "O livro, que ordena as operações de todos os nós, não responde. Repita com a mesma chave mais tarde."),
     "POSICAO_NAO_ALCANCADA": Kind(503, "Posição não alcançada", "Este nó não chegou a tempo à posição de X-Posicao-Minima. Repita, ou pergunte a outro nó."),
-    "NO_NAO_PRONTO": Kind(503, "Nó não pronto", "Este nó está entrando, atrasado ou com o relógio errado. Use outro nó, ou repita mais tarde."),
+    "NO_NAO_PRONTO": Kind(503, "Nó não pronto", "Este nó está entrando, atrasado ou com o relógio errado; ou pede-se um lote atômico, e nem todos os nós os leem ainda. Use outro nó, ou repita mais tarde."),
     "NO_DIVERGENTE": Kind(503, "Nó divergente", "O conteúdo deste nó contradiz o dos outros; ele não atende até que um operador o conserte. Use outro nó."),
     "RESULTADO_DESCONHECIDO": Kind(504, "Resultado desconhecido", "O pedido foi enviado e não houve resposta a tempo: pode ter sido aplicado. Repita com a mesma Idempotency-Key; nada acontece duas vezes."),
 }  # fmt: skip

@@ -57,7 +57,7 @@ _FIELDS: dict[str, Schema] = {
     "servidor": _field(_TEXT, "http://127.0.0.1:5001", "O servidor que respondeu. / Who answered."),
     "defasada": _field({"const": True}, True, "Só quando o livro não respondeu a tempo. / Only when stale."),
     "contraparte": _field(_TEXT_OR_NULL, None, "A outra conta de uma transferência. / The other account."),
-    "op": _field(_TEXT, "saque", "abertura, deposito, saque, transferencia; do livro: genesis, entrada, retirar."),
+    "op": _field(_TEXT, "saque", "abertura, deposito, saque, transferencia, lote; do livro: genesis, entrada…"),
     "codigo": _field({"type": "string", "enum": list(CODIGOS)}, "SALDO_INSUFICIENTE", "Por que foi recusada. / Why."),
     "indice": _field(_COUNT, 0, "Num lote atômico, a operação que foi recusada. / Which one of an atomic batch."),
     "proxima": _field(_TEXT_OR_NULL, None, "O `depois` da próxima página. / The next page's `depois`."),

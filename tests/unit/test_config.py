@@ -63,3 +63,5 @@ def test_another_host_is_taken_if_anonymous_access_is_meant() -> None:
 def test_relations_between_settings_are_checked() -> None:
     with pytest.raises(StartRefused, match="below 3 heartbeats"):
         Config(node_name="a", heartbeat_ms=2_000)
+    with pytest.raises(StartRefused, match="below a batch"):
+        Config(node_name="a", queue_operations_max=9_999)

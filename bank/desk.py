@@ -9,24 +9,24 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import NamedTuple
 
 from bank.attachment import Attachment, Place
 from bank.condition import Condition, Troubles, condition_of
 from bank.config import Config
-from bank.errors import BankError, NotAccepted, NotReady, OutcomeUnknown
+from bank.errors import BankError, NotReady, OutcomeUnknown
 from bank.node import Node
 from bank.operations import Operation
 from bank.records import Base, version_of
 from bank.state import State, state_digest
-from bank.views import Answer, Token
+from bank.views import Token
 from bank.waiting import Completion, Head, Result
 from replication.log import Replicas
 from replication.presence import PeerTable
 
-__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms", "outcomes_of", "resolve"]
+__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms", "resolve"]
+
 
 log = logging.getLogger(__name__)
 
@@ -290,22 +290,3 @@ def resolve(completions: list[Completion]) -> None:
                 future.set_exception(result)
             else:
                 future.set_result(result)
-
-
-def outcomes_of(futures: Sequence[Future[Result]], deadline_ms: int) -> list[Answer | NotAccepted | OutcomeUnknown]:
-    """Wait for what becomes of operations; the watchdog says so at the deadline, and nobody waits for ever."""
-    until_ms = monotonic_ms() + deadline_ms + 1_000
-    # The last is settled last, as a rule: one wait instead of many.
-    return [_outcome(future, until_ms) for future in reversed(futures)][::-1]
-
-
-def _outcome(future: Future[Result], until_ms: int) -> Answer | NotAccepted | OutcomeUnknown:
-    try:
-        result = future.result(max(0, until_ms - monotonic_ms()) / 1000)
-    except (NotAccepted, OutcomeUnknown) as error:
-        return error
-    except FutureTimeoutError:
-        future.cancel()
-        return OutcomeUnknown("The node did not answer at its own deadline.")
-    assert isinstance(result, Answer), "an operation is answered with an Answer"
-    return result

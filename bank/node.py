@@ -115,7 +115,9 @@ class Node:
         """Tell whether `pack` would return a record."""
         if self._record_wanted or self._reads:
             return True
-        return operations_allowed and any(pending.queued and self._is_free(pending) for pending in self._queue)
+        if not (operations_allowed and self._queued):
+            return False
+        return any(pending.queued and self._is_free(pending) for pending in self._queue)
 
     def _is_free(self, pending: Pending) -> bool:
         """Tell whether the next record may hold it: all that it comes after is settled, or in that record already.

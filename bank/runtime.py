@@ -24,11 +24,12 @@ from functools import partial
 from bank import report
 from bank.administration import Administration
 from bank.applier import Applier
+from bank.asking import outcomes_of
 from bank.backends import open_log
 from bank.branches import Branches
 from bank.caretaker import Caretaker
 from bank.config import Config
-from bank.desk import Committed, Desk, outcomes_of
+from bank.desk import Committed, Desk
 from bank.errors import (
     JournalReplaced,
     LogUnavailable,

@@ -37,7 +37,7 @@ def entries_of(journal_path: Path) -> list[dict[str, Any]]:
     try:
         rows = db.execute(
             "SELECT op, operation_id, account_id, counterpart_id, amount_cents, details, reason FROM entries "
-            "WHERE account_id IS NOT NULL ORDER BY number"
+            "WHERE account_id IS NOT NULL OR op = 'lote' ORDER BY number"
         ).fetchall()
     finally:
         db.close()

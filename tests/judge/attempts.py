@@ -52,7 +52,8 @@ class Operation(Struct, frozen=True, eq=False):
     @property
     def accounts(self) -> set[str]:
         """All that it may read or change."""
-        return {name for event in self.tries for name in (event.account, event.counterpart) if name is not None}
+        moves = [move for event in self.tries for move in (event, *event.parts)]
+        return {name for move in moves for name in (move.account, move.counterpart) if name is not None}
 
 
 def operations_of(history: Iterable[Event]) -> list[Operation]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-__all__ = ["ID_REUSED", "Event", "Refusal", "UnreadableHistoryError", "read_history", "write_history"]
+__all__ = ["ID_REUSED", "Event", "Part", "Refusal", "UnreadableHistoryError", "read_history", "write_history"]
 
 Nanoseconds = Annotated[int, Meta(ge=0)]
 AmountCents = Annotated[int, Meta(ge=0)]
@@ -31,6 +31,16 @@ class UnreadableHistoryError(Exception):
     """The file is no history; the message names the line."""
 
 
+class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One operation of a batch, which happens with all others of it or not at all."""
+
+    op: Literal["open", "deposit", "withdraw", "transfer"]
+    account: str
+    counterpart: str | None = None
+    amount_cents: AmountCents
+    limit_cents: AmountCents | None = None
+
+
 class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One attempt of a client. Times are monotonic nanoseconds of one clock; equal times count as overlapping."""
 
@@ -39,10 +49,12 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     begin: Nanoseconds
     end: Nanoseconds | None
     """None: never answered."""
-    op: Literal["open", "deposit", "withdraw", "transfer", "read"]
+    op: Literal["open", "deposit", "withdraw", "transfer", "batch", "read"]
     id: str | None = None
     """Of the operation, the same in each attempt at it; None for reads."""
     account: str
+    """Of a batch: that of its first part."""
+    parts: tuple[Part, ...] = ()
     counterpart: str | None = None
     amount_cents: AmountCents | None = None
     """Of an open: the opening balance."""
@@ -70,8 +82,10 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
             raise ValueError("every operation has an id, a read has none")
         if (self.op == "transfer") != (self.counterpart is not None):
             raise ValueError("a transfer has a counterpart, nothing else has")
-        if (self.op == "read") != (self.amount_cents is None):
-            raise ValueError("every operation has an amount, a read has none")
+        if (self.op in {"read", "batch"}) != (self.amount_cents is None):
+            raise ValueError("every operation has an amount, a read and a batch have none")
+        if (self.op == "batch") != bool(self.parts):
+            raise ValueError("a batch has parts, nothing else has")
         if (self.op == "open") != (self.limit_cents is not None):
             raise ValueError("an open has a limit, nothing else has")
         if self.op == "read" and self.outcome == "ok" and self.balance_cents is None:
@@ -81,6 +95,7 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
         words = [f"[{self.begin}..{'' if self.end is None else self.end}] {self.client}@{self.node} {self.op}"]
         words.append(self.account if self.counterpart is None else f"{self.account}->{self.counterpart}")
         words += [] if self.amount_cents is None else [str(self.amount_cents)]
+        words += [f"({part.op} {part.account}>{part.counterpart} {part.amount_cents})" for part in self.parts]
         words += [f"limit={self.limit_cents}"] if self.limit_cents else []
         words += [] if self.id is None else [f"id={self.id}"]
         words += [":", self.code or self.outcome]

@@ -21,8 +21,9 @@ def below_limit(history: Iterable[Event]) -> Iterator[str]:
     """Yield balances that no limit allows. Stale reads are held to it too."""
     limits = defaultdict[str, int](int)
     for event in _may_have_happened(history):
-        if event.op == "open":
-            limits[event.account] = max(limits[event.account], event.limit_cents or 0)
+        for move in event.parts or (event,):
+            if move.op == "open":
+                limits[move.account] = max(limits[move.account], move.limit_cents or 0)
     for event in history:
         if event.balance_cents is not None and event.balance_cents < -limits[event.account]:
             yield f"below the limit of {limits[event.account]}: {event}"
@@ -55,7 +56,7 @@ def wrong_total(history: Sequence[Event]) -> Iterator[str]:
     """
     finals = _final_reads(history)
     happened = list(_may_have_happened(history))
-    opened = {event.account for event in happened if event.op == "open"}
+    opened = {move.account for event in happened for move in event.parts or (event,) if move.op == "open"}
     if not finals or not opened <= finals.keys():
         return
     total = sum(reads[0].balance_cents or 0 for reads in finals.values())
@@ -89,4 +90,4 @@ def _final_reads(history: Iterable[Event]) -> dict[str, list[Event]]:
 def _brought_in(event: Event) -> int:
     """Return what the operation adds to the sum of all balances."""
     signs = {"open": 1, "deposit": 1, "withdraw": -1, "transfer": 0, "read": 0}
-    return signs[event.op] * (event.amount_cents or 0)
+    return sum(signs[move.op] * (move.amount_cents or 0) for move in event.parts or (event,))

@@ -9,7 +9,7 @@ Held by tests/judge/test_brute_force.py: the same verdicts as from trying every 
 """
 
 from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -298,10 +298,14 @@ def _is_quiet(operation: Operation) -> bool:
 
 def _effects(event: Event) -> dict[str, int]:
     """Return by how much the attempt changes balances if it is not refused."""
-    cents = event.amount_cents or 0
-    if event.counterpart is not None:
-        return {event.account: -cents, event.counterpart: cents}
-    return {event.account: {"open": 0, "deposit": cents, "withdraw": -cents}.get(event.op, 0)}
+    effects = Counter[str]()
+    for move in event.parts or (event,):
+        cents = move.amount_cents or 0
+        if move.counterpart is not None:
+            effects.update({move.account: -cents, move.counterpart: cents})
+        else:
+            effects[move.account] += {"open": 0, "deposit": cents, "withdraw": -cents}.get(move.op, 0)
+    return effects
 
 
 def _windows(certain: Sequence[Operation]) -> Iterator[tuple[int, ...]]:

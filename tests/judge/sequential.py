@@ -3,10 +3,10 @@
 The second opinion on `bank/`, with which it shares no code. Refusals carry the codes that the API shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tests.judge.history import ID_REUSED, Event, Refusal
+from tests.judge.history import ID_REUSED, Event, Part, Refusal
 
 __all__ = ["Account", "Accounts", "Answer", "First", "Request", "answer_of", "request_of", "step"]
 
@@ -28,7 +28,7 @@ class Account(NamedTuple):
 
 Accounts = Mapping[str, Account | None]
 """By name; None, like no entry, stands for an account that is not open."""
-Request = tuple[str, str, str | None, int | None, int | None]
+Request = tuple[object, ...]
 
 
 class Answer(NamedTuple):
@@ -64,7 +64,7 @@ class First(NamedTuple):
 
 def request_of(event: Event) -> Request:
     """Return what the attempt asked for: the same id with anything else is a reused id."""
-    return (event.op, event.account, event.counterpart, event.amount_cents, event.limit_cents)
+    return (event.op, event.account, event.counterpart, event.amount_cents, event.limit_cents, event.parts)
 
 
 def answer_of(event: Event) -> Answer:
@@ -78,13 +78,22 @@ def step(accounts: Accounts, event: Event, first: First | None = None) -> tuple[
     The accounts that come back are the same object if nothing changed.
     """
     if first is None:
-        return _execute(accounts, event)
+        return _execute_all(accounts, event.parts) if event.parts else _execute(accounts, event)
     if first.request != request_of(event):
         return accounts, Answer(ID_REUSED)
     return accounts, first.answer._replace(replayed=True)
 
 
-def _execute(accounts: Accounts, event: Event) -> tuple[Accounts, Answer]:
+def _execute_all(accounts: Accounts, parts: Iterable[Part]) -> tuple[Accounts, Answer]:
+    after = accounts
+    for part in parts:
+        after, answer = _execute(after, part)
+        if answer.code is not None:
+            return accounts, Answer(answer.code)
+    return after, Answer()
+
+
+def _execute(accounts: Accounts, event: Event | Part) -> tuple[Accounts, Answer]:
     account, amount_cents = accounts.get(event.account), event.amount_cents or 0
     if event.op == "open":
         if account is not None:

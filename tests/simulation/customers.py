@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from bank.errors import BankError, NotAccepted, OutcomeUnknown
-from bank.operations import Applied, Deposit, Open, Operation, Transfer, Withdraw
+from bank.operations import Applied, Batch, Deposit, Open, Operation, Transfer, Withdraw
 from bank.runtime import Runtime
 from bank.views import Answer, Consistency, Token
 from locks.bakery import LockTimeout
+from tests.judge.history import Part
 from tests.simulation.scheduler import S
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Customer:
         kind = draw.random()
         if kind < 0.03:
             return Open(key, account, 0, 0)
+        if kind < 0.1:
+            return Batch(key, (Deposit("0", account, amount), Transfer("1", account, other, draw.randint(1, 12_000))))
         if kind < 0.4:
             return Deposit(key, account, amount)
         if kind < 0.6:
@@ -116,17 +119,14 @@ class Customer:
         if answer.entry.operation != operation:
             return "refused", {"code": "CHAVE_REUTILIZADA"}
         if isinstance(outcome, Applied):
-            return "ok", {"balance_cents": outcome.balance_cents, "replayed": answer.replayed}
+            balance = None if isinstance(operation, Batch) else outcome.balance_cents
+            return "ok", {"balance_cents": balance, "replayed": answer.replayed}
         return "refused", {"code": CODES[outcome.reason.value], "replayed": answer.replayed}
 
     def _begin(self, node: str, operation: Operation) -> dict[str, Any]:
-        fields = {name: getattr(operation, name, None) for name in ("account_id", "counterpart_id", "limit_cents")}
-        amount = operation.balance_cents if isinstance(operation, Open) else getattr(operation, "amount_cents", None)
-        return self._world.history.begin(
-            client=f"{self._name}", node=node, op=type(operation).__name__.lower(), id=operation.id,
-            account=fields["account_id"], counterpart=fields["counterpart_id"], limit_cents=fields["limit_cents"],
-            amount_cents=amount,
-        )  # fmt: skip
+        parts = tuple(Part(**_move(part)) for part in operation.parts) if isinstance(operation, Batch) else ()
+        what = {"op": "batch", "account": parts[0].account, "parts": parts} if parts else _move(operation)
+        return self._world.history.begin(client=self._name, node=node, id=operation.id, **what)
 
     def _end(self, event: dict[str, Any], outcome: str, **told: Any) -> bool:
         self._world.history.end(event, outcome=outcome, **told)
@@ -168,6 +168,18 @@ class Customer:
             return
         is_there = (seen.epoch, seen.position) >= (token.epoch, token.position)
         self._world.check(is_there, f"{machine.name} showed {seen} to a customer who had seen {token}")
+
+
+def _move(operation: Any) -> dict[str, Any]:
+    """Return an operation on accounts as the judge spells it."""
+    is_open = isinstance(operation, Open)
+    return {
+        "op": type(operation).__name__.lower(),
+        "account": operation.account_id,
+        "counterpart": getattr(operation, "counterpart_id", None),
+        "amount_cents": operation.balance_cents if is_open else operation.amount_cents,
+        "limit_cents": operation.limit_cents if is_open else None,
+    }
 
 
 def _reading(account_id: str, consistency: Consistency) -> Callable[[Runtime], Any]:

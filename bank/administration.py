@@ -56,7 +56,7 @@ class Administration:
 
     def contradiction(self) -> str | None:
         """Say which member's history is not a beginning of this node's, or None."""
-        return rebuilding.contradiction(self.live(), self._desk.committed.members, self._chain_at)
+        return rebuilding.contradiction(self.live(), self._desk.committed.log_id, self._chain_at)
 
     def _chain_at(self, position: int) -> str:
         row = self.record_at(position)
@@ -66,7 +66,11 @@ class Administration:
         """Let the log go on from where this node is, in the next epoch."""
         desk = self._desk
         with desk.mutex:
-            epoch, position, chain = desk.committed.epoch + 1, desk.committed.position, desk.committed.chain.hex()
+            # Later than any that somebody may have gone on with, even if that somebody is given up.
+            epochs = {epoch for epoch, _ in desk.attachment.highest_heard.values()}
+            epochs |= {peer.heartbeat.epoch for peer in desk.peers_of_this_log()}
+            epoch = 1 + max(epochs | {desk.committed.epoch})
+            position, chain = desk.committed.position, desk.committed.chain.hex()
             self._publisher.beginning = Reopen(str(uuid_utils.uuid7()), epoch, position, chain)
             desk.work.notify()
         log.warning("reopening the log", extra={"epoch": epoch, "position": position})

@@ -13,7 +13,8 @@ from contextlib import closing, suppress
 from typing import NamedTuple
 
 from bank import records
-from bank.desk import Committed, Desk, monotonic_ms, resolve
+from bank.asking import resolve
+from bank.desk import Committed, Desk, monotonic_ms
 from bank.errors import LogLost, LogReopened, LogUnreachable
 from bank.joining import Joiner
 from bank.journal import AppliedRecord, Journal
@@ -127,9 +128,11 @@ class Applier:
             desk.begin_attach()
             while not desk.stopping.is_set():
                 self._check_doubt()
+                self._remember_heard()
                 for stored in reader.poll(POLL_S):
                     with suppress(InvalidRecord):
                         record = records.decode(stored.body)
+                        self._check_epoch(record)
                         if self._replica.reopens(record):
                             self._replica.resume_before(stored.offset)
                             self._take([stored])
@@ -138,6 +141,21 @@ class Applier:
                             desk.join("")
                             nothing = Delivery(stored.offset, record, None)
                             self._let_out([_Done(nothing, self._replica.state.position, [])])
+
+    def _check_epoch(self, record: Record) -> None:
+        """Raise LogReopened if the log was reopened in this node's own epoch, and this node does not know of it.
+
+        Who gave this node up had perhaps never heard of its epoch, and used the number again.
+        """
+        reopening = records.reopening(record)
+        state = self._replica.state
+        is_ours = reopening is not None and (record.log_id, record.epoch) == (state.log_id, state.epoch)
+        if is_ours and reopening is not None and not self._journal.remembered([reopening.id]):
+            raise LogReopened(f"Another history of epoch {record.epoch} stands in the log.", record.epoch)
+
+    def _remember_heard(self) -> None:
+        if self._heard_written != self._desk.attachment.highest_heard:
+            self._commit([])
 
     def _check_doubt(self) -> None:
         if self._desk.reattach.is_set():
@@ -153,8 +171,7 @@ class Applier:
                 self._take(batch)
             else:
                 desk.log_drained_ms = monotonic_ms()
-                if self._heard_written != desk.attachment.highest_heard:
-                    self._commit([])
+                self._remember_heard()
             if desk.recheck.is_set():
                 self._recheck()
 
@@ -169,8 +186,13 @@ class Applier:
         ids = (one for _, record in admitted for operation in record.operations for one in ids_of(operation))
         remembered = self._journal.remembered(ids)
         done: list[_Done] = []
+        reopened: LogReopened | None = None
         for (offset, body), record in admitted:
-            delivery = self._replica.deliver(offset, body, record, remembered)
+            try:
+                delivery = self._replica.deliver(offset, body, record, remembered)
+            except LogReopened as error:
+                reopened = error  # what came before it is committed first: memory never stays ahead of the disk
+                break
             if delivery.change is not None:
                 remembered |= {entry.operation.id: entry for entry in delivery.change.entries}
             done.append(_Done(delivery, self._replica.state.position, self._answers(record)))
@@ -178,6 +200,8 @@ class Applier:
         if applied:
             self._commit(applied)
         self._let_out(done)
+        if reopened is not None:
+            raise reopened
 
     def _answers(self, record: Record) -> list[tuple[Read, AccountView]]:
         """Answer the reads whose barrier this record is, at its place in the log and under the accounts' locks."""

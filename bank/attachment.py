@@ -87,6 +87,16 @@ class Attachment:
         return {name: self._past_end[name] for name in members or self._past_end if name in self._past_end}
 
     @property
+    def is_past_end(self) -> bool:
+        """True if the log is known to have lost what some node has."""
+        return bool(self._past_end)
+
+    @property
+    def is_proved(self) -> bool:
+        """True once `settled` was found, for whatever company, and nothing speaks against it since."""
+        return self._returned and self._is_proved and not self._past_end
+
+    @property
     def at_end(self) -> bool:
         """True once the marker came back through the reader that applies: all that the log had is applied."""
         return self._returned

@@ -16,9 +16,9 @@ from msgspec import UNSET
 
 from bank.desk import Desk
 from bank.entries import Entry
-from bank.errors import NotAccepted, OutcomeUnknown
+from bank.errors import JournalFailed, NotAccepted, OutcomeUnknown
 from bank.journal_branch import entries_after_fork
-from bank.journal_copy import BRANCH, FILE_NAME
+from bank.journal_copy import BRANCH, FILE_NAME, sync
 from bank.operations import Applied, Batch, CustomerOperation, Operation, Rejected, Uphold
 
 __all__ = ["REPORT", "Branches"]
@@ -44,28 +44,42 @@ class Branches:
 
         Returns early if the node accepts nothing just now: the next call goes on.
         """
+        waiting = ""
         for branch in sorted(self._folder.glob(BRANCH)):
-            lost = _business(entries_after_fork(branch, self._folder / FILE_NAME))
-            count, differing = 0, []
-            while chunk := list(islice(lost, CHUNK)):
-                if not self._settle(chunk):
-                    return
-                count += len(chunk)
-                differing += [entry for entry in chunk if self._differs(entry)]
-            self._put_aside(branch, differing)
-            log.warning(
-                "branch brought home", extra={"file": branch.name, "operations": count, "differing": len(differing)}
-            )
+            try:
+                why = self._bring(branch)
+            except JournalFailed as error:
+                why = str(error)
+            if why:
+                waiting = f"{branch.name}, answered and not in the bank: {why}"
+                break
+        if waiting != self._desk.branch:
+            log.warning("branch waits", extra={"reason": waiting})
+        self._desk.branch = waiting
 
-    def _settle(self, chunk: Iterable[Entry]) -> bool:
-        """Have the bank remember every one of these operations; tell whether it does."""
+    def _bring(self, branch: Path) -> str:
+        """Bring one branch home; return why it has to wait, if it has."""
+        lost = _business(entries_after_fork(branch, self._folder / FILE_NAME))
+        count, differing = 0, []
+        while chunk := list(islice(lost, CHUNK)):
+            if why := self._settle(chunk):
+                return why
+            count += len(chunk)
+            differing += [entry for entry in chunk if self._differs(entry)]
+        self._put_aside(branch, differing)
+        log.warning(
+            "branch brought home", extra={"file": branch.name, "operations": count, "differing": len(differing)}
+        )
+        return ""
+
+    def _settle(self, chunk: Iterable[Entry]) -> str:
+        """Have the bank remember every one of these operations; return what is in the way, if anything is."""
         try:
             for future in self._desk.submit(list(self._missing(chunk))):
                 future.result(self._desk.config.request_deadline_ms / 1000 + 1)
         except (NotAccepted, OutcomeUnknown, FutureTimeoutError) as error:
-            log.info("branch waits", extra={"reason": str(error)})
-            return False
-        return True
+            return str(error) or "the bank did not answer in time"
+        return ""
 
     def _missing(self, chunk: Iterable[Entry]) -> Iterator[Operation]:
         for entry in chunk:
@@ -83,8 +97,11 @@ class Branches:
             report = aside.with_suffix(".jsonl")
             lines = [{"antes": entry, "agora": self._entry_of(entry.operation.id)} for entry in differing]
             report.write_bytes(b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
+            sync(report)
+            sync(self._folder)  # the report is there before the branch is put aside
             log.critical("answers that no longer hold", extra={"file": str(report), "operations": len(differing)})
         branch.rename(aside)
+        sync(self._folder)
 
 
 def _business(entries: Iterator[Entry]) -> Iterator[Entry]:

@@ -8,24 +8,24 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from concurrent.futures import Future
 from typing import NamedTuple
 
+from bank.asking import resolve
 from bank.attachment import Attachment, Place
 from bank.condition import Condition, Troubles, condition_of
 from bank.config import Config
-from bank.errors import BankError, NotReady, OutcomeUnknown
+from bank.errors import NotReady, OutcomeUnknown
 from bank.node import Node
 from bank.operations import Operation
 from bank.records import Base, version_of
 from bank.state import State, state_digest
 from bank.views import Token
-from bank.waiting import Completion, Head, Result
+from bank.waiting import Head, Result
 from replication.log import Replicas
-from replication.presence import PeerTable
+from replication.presence import Peer, PeerTable
 
-__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms", "resolve"]
+__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms"]
 
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,8 @@ class Desk:
         self.applying_since_ms: int | None = None
         self.reattach = threading.Event()
         """Set when the log is in doubt: the applier attaches anew."""
+        self.branch = ""
+        """Why a branch cannot come home yet. A sentence for operators."""
         self.obstacle = ""
         """Why this node does not reopen a lost log by itself. A sentence for operators."""
         self.replicas: Replicas | None = None
@@ -121,7 +123,9 @@ class Desk:
         )
 
     def _lost_to_others(self) -> str:
-        past = self.attachment.past_end(self.committed.members)
+        if not self.attachment.is_past_end:
+            return ""
+        past = self.attachment.past_end(self._company())
         ahead = ", ".join(f"{name} at position {position}" for name, (_, position) in sorted(past.items()))
         return f"The log lost what these members have: {ahead}." if ahead else ""
 
@@ -147,7 +151,19 @@ class Desk:
 
     def is_settled(self) -> bool:
         """Tell whether the log is known to be the one that this node knows, whole. Called under the mutex."""
-        return self.attachment.settled(self.committed.members, now_ms=monotonic_ms())
+        if self.attachment.is_proved:  # the way of nearly every request
+            return True
+        return self.attachment.settled(self._company(), now_ms=monotonic_ms())
+
+    def _company(self) -> set[str]:
+        """Return the members, and who lives and has this history too: joined, perhaps, in what this node lacks."""
+        members = set(self.committed.members)
+        return members and members | {peer.heartbeat.node for peer in self.peers_of_this_log()}
+
+    def peers_of_this_log(self) -> list[Peer]:
+        """Return the live nodes that have this log's history. Called under the mutex."""
+        live = self.peers.live(monotonic_ms())
+        return [peer for peer in live if peer.heartbeat.log_id == self.committed.log_id]
 
     def listen_first(self) -> None:
         """Publish no operations before three heartbeats have passed in which a twin would have been heard."""
@@ -280,13 +296,3 @@ class Desk:
             return self.progress.wait_for(
                 lambda: self.committed.position >= position or self.stopping.is_set(), timeout_ms / 1000
             )
-
-
-def resolve(completions: list[Completion]) -> None:
-    """Give the waiters their results. Never called under the mutex: a future runs callbacks."""
-    for future, result in completions:
-        with suppress(InvalidStateError):  # a waiter whose own deadline passed has cancelled its future
-            if isinstance(result, BankError):
-                future.set_exception(result)
-            else:
-                future.set_result(result)

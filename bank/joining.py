@@ -45,22 +45,21 @@ class Joiner:
         while monotonic_ms() < until_ms and not desk.stopping.is_set():
             if any(giver.position > REPLAYED_MAX for giver in self._givers(least_epoch=1)):
                 self.take_journal("This node is new.", least_epoch=1)
+                break  # nobody gives one: replaying takes longer, and always works
             time.sleep(0.05)
         desk.join("")
 
     def take_journal(self, why: str, least_epoch: int) -> None:
         """Take a copy from whoever gives one. Raises JournalReplaced when it is here.
 
-        Only a history of this epoch or a later one will do. Returns if nobody who could give one was heard for as
-        long as makes a peer silent.
+        Only a history of this epoch or a later one will do. Returns if nobody gave a good one for as long as makes
+        a peer silent.
         """
         desk = self._desk
-        heard_ms = monotonic_ms()
-        while not desk.stopping.is_set() and monotonic_ms() - heard_ms <= desk.config.peer_silent_ms_max:
+        until_ms = monotonic_ms() + desk.config.peer_silent_ms_max
+        while not desk.stopping.is_set() and monotonic_ms() < until_ms:
             givers = self._givers(least_epoch)
-            if givers:
-                heard_ms = monotonic_ms()
-            else:
+            if not givers:
                 desk.join(f"{why} No peer that could give its journal is heard.")
             for giver in givers:
                 try:
@@ -95,10 +94,13 @@ class Joiner:
                 tenth = came * 10 // total
                 desk.join(f"{why} {giver.node} gives its journal: {tenth * 10} % of {total} bytes have come.")
 
+        # A SQLite file takes what an interrupted attempt left beside it for its own.
+        for left in self._folder.glob(f"{part.name}*"):
+            left.unlink()
         self._peers.fetch(giver.addresses[0], part, tell)
         state, digest = examine(part)
-        if state.epoch < least_epoch:
-            raise JournalFailed(f"the copy is of epoch {state.epoch}")
+        if state.epoch < least_epoch or state.log_id != giver.log_id:
+            raise JournalFailed(f"the copy is of epoch {state.epoch} of log {state.log_id}")
         self._compare(giver, state.position, (state.chain.hex(), digest.hex()))
         adopt(part, node=desk.config.node_name)
         part.rename(self._folder / STAGED_NAME)

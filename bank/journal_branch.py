@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bank.entries import Entry, from_row
+from bank.errors import JournalFailed
 from bank.journal import select_entries
 from bank.journal_check import record_at
 from bank.sqlite import connect
@@ -16,14 +17,17 @@ __all__ = ["entries_after_fork"]
 def entries_after_fork(branch: Path, journal: Path) -> Iterator[Entry]:
     """Yield, in their order, the branch's entries from where its history is not the journal's any more.
 
-    Raises sqlite3.Error if a file cannot be read.
+    Raises JournalFailed if a file cannot be read.
     """
-    # "rw" leaves no -wal and -shm beside a file that is about to be put aside.
-    with closing(connect(branch, mode="rw")) as old, closing(connect(journal, mode="ro")) as new:
-        fork = _fork(old, new)
-        rows = old.execute(select_entries("e.position > ?") + " ORDER BY e.number", (fork,))
-        for *row, instant_ms, bank in rows:
-            yield from_row(tuple(row), instant_ms=instant_ms, bank=bank)
+    try:
+        # "rw" leaves no -wal and -shm beside a file that is about to be put aside.
+        with closing(connect(branch, mode="rw")) as old, closing(connect(journal, mode="ro")) as new:
+            fork = _fork(old, new)
+            rows = old.execute(select_entries("e.position > ?") + " ORDER BY e.number", (fork,))
+            for *row, instant_ms, bank in rows:
+                yield from_row(tuple(row), instant_ms=instant_ms, bank=bank)
+    except sqlite3.Error as error:
+        raise JournalFailed(f"{branch} cannot be read: {error}") from error
 
 
 def _fork(old: sqlite3.Connection, new: sqlite3.Connection) -> int:

@@ -9,7 +9,7 @@ Invariant: whatever is interrupted, the folder holds the old journal or the exam
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from bank.errors import JournalFailed
@@ -17,7 +17,7 @@ from bank.journal_check import history_problem, load_state, record_at, state_pro
 from bank.sqlite import connect, transaction
 from bank.state import State
 
-__all__ = ["BRANCH", "FILE_NAME", "STAGED_NAME", "adopt", "copy_journal", "examine", "set_in_place"]
+__all__ = ["BRANCH", "FILE_NAME", "STAGED_NAME", "adopt", "copy_journal", "examine", "set_in_place", "sync"]
 
 FILE_NAME = "diario.sqlite"
 STAGED_NAME = "entrada.sqlite"
@@ -55,7 +55,7 @@ def adopt(path: Path, *, node: str) -> None:
             db.execute("DELETE FROM heard WHERE node = ?", (node,))
     except sqlite3.Error as error:
         raise JournalFailed(f"The copy {path} cannot be written: {error}.") from error
-    _sync(path)
+    sync(path)
 
 
 def set_in_place(folder: Path) -> None:
@@ -67,17 +67,37 @@ def set_in_place(folder: Path) -> None:
     if not staged.exists():
         return
     if journal.exists():
-        with suppress(sqlite3.Error), closing(connect(journal, mode="rw")) as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that one rename moves all of it
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        journal.rename(folder / BRANCH.replace("*", stamp))
+        _gather(journal)
+        journal.rename(_free_branch(folder))
+        sync(folder)  # it must not be the one name that a power cut forgets
     for suffix in ("-wal", "-shm"):
         journal.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
     staged.rename(journal)
-    _sync(folder)
+    sync(folder)
 
 
-def _sync(path: Path) -> None:
+def _gather(journal: Path) -> None:
+    """Bring all of a journal into its one file, so that one rename moves it. Raises JournalFailed if that fails."""
+    try:
+        with closing(connect(journal, mode="rw")) as db:
+            is_busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise JournalFailed(
+            f"{journal} cannot be put aside for the copy in {STAGED_NAME}: {error}. Mend that, or move it and its -wal "
+            "away by hand, then start the node again."
+        ) from error
+    if is_busy:
+        raise JournalFailed(f"{journal} is being read by another program: end that, then start the node again.")
+
+
+def _free_branch(folder: Path) -> Path:
+    """Return a name that no branch has, nor one that was put aside."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    number = len(list(folder.glob(f"*-{stamp}-*.sqlite")))
+    return folder / BRANCH.replace("*", f"{stamp}-{number}")
+
+
+def sync(path: Path) -> None:
     """Bring a closed file, or a folder's names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

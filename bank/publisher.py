@@ -51,6 +51,7 @@ class Publisher:
                 back_off_s = min(BACK_OFF_S_MAX, max(0.05, back_off_s * 2)) * random.uniform(0.5, 1)  # noqa: S311
             except LogLost as lost:
                 self._desk.lose_log(str(lost))
+                self._desk.reattach.set()  # the applier finds out for itself
 
     def _is_done(self) -> bool:
         with self._desk.mutex:

@@ -32,6 +32,9 @@ def obstacle(
     for name in sorted(set(members) - {node} - set(given_up)):
         if (why := _waits_for(name, live.get(name), node, place)) is not None:
             return why
+    for name, heard in sorted(live.items()):
+        if (heard.epoch, heard.position) > place:  # it joined in what this node lacks
+            return _comes_first(name, heard)
     return None
 
 
@@ -43,18 +46,19 @@ def _waits_for(name: str, peer: Heartbeat | None, node: str, place: Place) -> st
     if not peer.stopped:
         return f"{name} is in state {peer.state}: it has not stopped at the end of the log."
     theirs = (peer.epoch, peer.position)
-    if theirs > place or (theirs == place and name < node):
-        where = ", ".join(peer.addresses)
-        return f"{name} comes first, with position {peer.position}: reopen the log there, at {where}."
-    return None
+    return _comes_first(name, peer) if theirs > place or (theirs == place and name < node) else None
 
 
-def contradiction(
-    live: Mapping[str, Heartbeat], members: Collection[str], chain_at: Callable[[int], str]
-) -> str | None:
-    """Say which member's history is not a beginning of this node's, or None."""
-    for name in sorted(set(members) & set(live)):
-        heard = live[name]
+def _comes_first(name: str, peer: Heartbeat) -> str:
+    where = ", ".join(peer.addresses)
+    return f"{name} comes first, with position {peer.position}: reopen the log there, at {where}."
+
+
+def contradiction(live: Mapping[str, Heartbeat], log_id: str, chain_at: Callable[[int], str]) -> str | None:
+    """Say which live node's history is not a beginning of this node's, or None."""
+    for name, heard in sorted(live.items()):
+        if heard.log_id != log_id:
+            continue
         if heard.position and chain_at(heard.position) != heard.chain:
             return f"{name} has another history at position {heard.position}: an operator must choose."
     return None

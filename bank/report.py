@@ -27,6 +27,8 @@ def health(desk: Desk, replica: Replica, *, threads: dict[str, bool]) -> Health:
     if state == "livro_perdido" and desk.obstacle:
         reasons.append(f"The log is not reopened by itself: {desk.obstacle}")
     reasons += [f"{node} contradicts this node: see /cluster for both digests." for node in replica.contradicting()]
+    if desk.branch:
+        reasons.append(f"A branch waits: {desk.branch}")
     if replicas is not None and replicas.held < replicas.brokers:
         reasons.append(f"{replicas.held} of the {replicas.brokers} brokers hold the log: see docs/OPERATIONS.md.")
     if silent_ms > desk.config.log_silent_ms_max:

@@ -12,7 +12,8 @@ from concurrent.futures import Future
 import uuid_utils
 
 from bank.administration import Administration
-from bank.desk import Desk, clock_ms, monotonic_ms, resolve
+from bank.asking import resolve
+from bank.desk import Desk, clock_ms, monotonic_ms
 from bank.errors import LogUnreachable, StartRefused
 from bank.ledger import genesis_operation
 from bank.operations import Activate, Join, Operation

@@ -17,6 +17,7 @@ from typing import Any
 
 import bank.administration
 import bank.applier
+import bank.asking
 import bank.desk
 import bank.joining
 import bank.journal
@@ -55,8 +56,8 @@ HEALED_S_MAX = 150.0
 OPERATOR_AFTER_S = 25.0
 """How long an operator lets the bank mend itself."""
 _SIMULATED = (
-    bank.administration, bank.applier, bank.desk, bank.joining, bank.journal_copy, bank.journal_reader, bank.publisher,
-    bank.runtime, bank.watch, locks.accounts, locks.bakery, replication.memory, replication.snapshot,
+    bank.administration, bank.applier, bank.asking, bank.desk, bank.joining, bank.journal_copy, bank.journal_reader,
+    bank.publisher, bank.runtime, bank.watch, locks.accounts, locks.bakery, replication.memory, replication.snapshot,
 )  # fmt: skip
 
 

@@ -68,8 +68,8 @@ def test_a_node_without_a_history_reopens_nothing() -> None:
 
 def test_a_history_that_is_no_beginning_of_this_one_is_left_to_an_operator() -> None:
     live = {"banco-2": beat("banco-2", 9), "banco-3": beat("banco-3", 0, chain="")}
-    assert contradiction(live, MEMBERS, lambda position: f"{position:032x}") is None
-    assert "banco-2 has another history at position 9" in str(contradiction(live, MEMBERS, lambda _: "f" * 32))
+    assert contradiction(live, "x", lambda position: f"{position:032x}") is None
+    assert "banco-2 has another history at position 9" in str(contradiction(live, "x", lambda _: "f" * 32))
 
 
 def test_nobody_reopens_over_another_bank_that_lives_in_the_log() -> None:
@@ -80,3 +80,9 @@ def test_nobody_reopens_over_another_bank_that_lives_in_the_log() -> None:
 def test_an_empty_member_may_have_lost_answers() -> None:
     empty = msgspec.structs.replace(beat("banco-3"), log_id="")
     assert "--sem banco-3" in str(ask(beat("banco-2"), empty))
+
+
+def test_who_joined_in_what_this_node_lacks_comes_first() -> None:
+    later = beat("banco-9", 12)
+    assert "banco-9 comes first, with position 12" in str(ask(beat("banco-2"), beat("banco-3"), later))
+    assert "banco-9 has another history" in str(contradiction({"banco-9": later}, "x", lambda _: ""))

@@ -57,7 +57,7 @@ PLAIN_HANDLES = {
 }  # fmt: skip
 LOCK_FILE_OPENERS = {
     "bank/journal.py": {"_own"},
-    "bank/journal_copy.py": {"_sync"},
+    "bank/journal_copy.py": {"sync"},
     "replication/snapshot.py": {"_compress", "fetch"},
 }
 """Functions that open what is no SQLite file, the lock file `trava`, or a copy that is closed and in nobody's use."""

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bank import records
 from bank.applier import Applier
 from bank.config import Config
 from bank.desk import Committed, Desk
-from bank.errors import JournalFailed
+from bank.errors import JournalFailed, LogReopened
 from bank.journal import Journal
 from bank.ledger import genesis_operation
-from bank.operations import Deposit, Open, Operation
+from bank.operations import Deposit, Open, Operation, Reopen
 from bank.records import Base, Record
 from bank.replica import Replica
 from locks.accounts import AccountLocks
@@ -38,12 +39,13 @@ class Node:
         self.offset = 0
 
     def take(self, *delivered: tuple[Operation, ...]) -> None:
-        """Have these records delivered together."""
+        """Have these records delivered together; a reopening is of the epoch that it begins."""
         batch = []
         for operations in delivered:
             self.offset += 1
+            epoch = operations[0].epoch if isinstance(operations[0], Reopen) else 1
             record = Record(
-                version=1, log_id="x", epoch=1, node="banco-2", session="t", seq=self.offset, instant_ms=0,
+                version=1, log_id="x", epoch=epoch, node="banco-2", session="t", seq=self.offset, instant_ms=0,
                 base=Base(0, ""), operations=operations,
             )  # fmt: skip
             batch.append(Stored(self.offset, records.encode(record)))
@@ -114,3 +116,23 @@ def test_a_commit_that_fails_in_the_middle_leaves_nothing_of_it(node: Node, tmp_
     assert again.load().position == 2
     assert again.remembered(["d"]) == {}
     again.close()
+
+
+def test_what_came_before_a_reopening_from_elsewhere_is_on_the_disk_before_anybody_hears_of_that(node: Node) -> None:
+    position, chain = node.state.position, node.state.chain.hex()
+    with pytest.raises(LogReopened):
+        node.take((Deposit("d", "A", 500),), (Reopen("r", 2, position, chain),))
+    assert node.state.position == position + 1
+    assert node.journal.load().position == node.desk.committed.position == position + 1
+
+
+def test_another_history_of_ones_own_epoch_is_noticed(node: Node) -> None:
+    node.take((Reopen("ours", 2, node.state.position, node.state.chain.hex()),))
+    stranger = Record(
+        version=1, log_id="x", epoch=2, node="banco-3", session="u", seq=1, instant_ms=0, base=Base(0, ""),
+        operations=(Reopen("theirs", 2, 1, "0" * 32),),
+    )  # fmt: skip
+    own = msgspec.structs.replace(stranger, operations=(Reopen("ours", 2, 1, "0" * 32),))
+    node.applier._check_epoch(own)
+    with pytest.raises(LogReopened):
+        node.applier._check_epoch(stranger)

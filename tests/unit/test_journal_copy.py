@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,34 @@ def test_the_journal_that_it_replaces_is_kept_with_all_that_was_committed(copy: 
     [branch] = folder.glob(BRANCH)
     assert [entry.operation.id for entry in entries_after_fork(branch, folder / FILE_NAME)] == ["o"]
     assert [path.name for path in folder.glob("ramo-*")] == [branch.name]
+
+
+def test_a_journal_that_somebody_reads_is_not_put_aside_without_what_its_wal_holds(copy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "banco-2"
+    old = Writer(folder)
+    old.commit(genesis_operation(operation_id="g", log_id="x"))
+    with closing(sqlite3.connect(folder / FILE_NAME)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM records").fetchone()
+        old.commit(Open("o", "OLD", 5, 0))
+        staged(copy, folder)
+        with pytest.raises(JournalFailed, match="another program"):
+            set_in_place(folder)
+    assert not list(folder.glob(BRANCH))
+    set_in_place(folder)
+    [branch] = folder.glob(BRANCH)
+    assert [entry.operation.id for entry in entries_after_fork(branch, folder / FILE_NAME)] == ["o"]
+
+
+def test_two_journals_replaced_in_one_second_are_both_kept(copy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "banco-2"
+    adopt(copy, node="banco-2")
+    body = copy.read_bytes()
+    folder.mkdir()
+    for _ in range(3):
+        (folder / STAGED_NAME).write_bytes(body)
+        set_in_place(folder)
+    assert len(list(folder.glob(BRANCH))) == 2
 
 
 def test_interrupted_between_its_two_steps_it_is_put_in_place_by_the_next_start(copy: Path, tmp_path: Path) -> None:

@@ -59,14 +59,13 @@ def list_accounts(query: AccountsQuery) -> Response:
 def show_account(path: AccountPath) -> Response:
     """Linearizable; `?consistencia=forte` never degrades, `local` never waits for the log."""
     view = bank().read_account(path.id_conta, _consistency())
+    headers = {"X-Posicao": str(view.token)} | ({"X-Defasada": "sim"} if view.stale else {})
     if view.account is None:
-        raise Problem("CONTA_NAO_ENCONTRADA", f"A conta {path.id_conta} não existe.")
+        raise Problem("CONTA_NAO_ENCONTRADA", f"A conta {path.id_conta} não existe.", headers=headers)
     content: dict[str, Any] = {"sucesso": True, "mensagem": f"Conta {path.id_conta}."}
     content |= account_fields(path.id_conta, view.account)
-    headers = {"X-Posicao": str(view.token)}
     if view.stale:
         content["defasada"] = True
-        headers["X-Defasada"] = "sim"
     return json_answer(content, 200, headers)
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -164,16 +164,26 @@ class NodeProcess:
 class Cluster:
     """Nodes that share one folder, and so one embedded log."""
 
-    def __init__(self, data_dir: Path, size: int, *, output_dir: Path | None = None) -> None:
-        """Describe the nodes."""
+    def __init__(
+        self,
+        data_dir: Path,
+        size: int,
+        *,
+        output_dir: Path | None = None,
+        environments: Sequence[dict[str, str]] | None = None,
+    ) -> None:
+        """Describe the nodes. What an environment says goes for one of them, and before that of the test."""
         self.data_dir = data_dir
-        self.nodes = [NodeProcess(data_dir, output_dir=output_dir) for _ in range(size)]
+        self.nodes = [
+            NodeProcess(data_dir, output_dir=output_dir, environment=environment)
+            for environment in environments or [{}] * size
+        ]
 
     @classmethod
     @contextmanager
-    def running(cls, data_dir: Path, size: int, *, output_dir: Path | None = None) -> "Iterator[Cluster]":
+    def running(cls, data_dir: Path, size: int, **options: Any) -> "Iterator[Cluster]":
         """Start all nodes, wait until all are ready, and kill what is left of them at the end."""
-        cluster = cls(data_dir, size, output_dir=output_dir)
+        cluster = cls(data_dir, size, **options)
         try:
             for node in cluster.nodes:
                 node.start()

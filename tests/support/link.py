@@ -33,8 +33,12 @@ class Link:
         self._cuts += 1
         self._whole.clear()
 
+    def stall(self) -> None:
+        """Pass nothing more until it is mended, and then all of it, late."""
+        self._whole.clear()
+
     def mend(self) -> None:
-        """Let new connections pass. The old ones end, and what was under way on them is lost."""
+        """Let everything pass. Connections from before a cut end, and what was under way on them is lost."""
         self._whole.set()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test test-cluster test-compose simulate mutants check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster test-faults test-compose simulate mutants check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: $(VENV)/dev ## Check everything: format, lint, types and every test
 test-cluster: $(VENV)/dev ## Run what `make test` leaves out: three RabbitMQ brokers, and long tests
 	@$(BIN)/python tools/debian_packages.py
 	$(PYTEST) -m "cluster or long" tests
+
+test-faults: $(VENV)/dev ## Break real nodes again and again: FAULTS=30 SEED=1 LOG=rabbitmq, or rabbitmq-3
+	@$(BIN)/python -m tests.faults.storm $(if $(LOG),--log $(LOG)) $(if $(FAULTS),--faults $(FAULTS)) \
+		$(if $(KINDS),--kinds "$(KINDS)") $(if $(SEED),--seed $(SEED))
 
 mutants: $(VENV)/dev ## Plant one bug after the other and see that a test catches each
 	$(BIN)/python -m tests.mutants.run

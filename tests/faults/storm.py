@@ -131,7 +131,11 @@ def damage_of(history: Sequence[Event], entries: Sequence[dict[str, Any]], *, di
     times = Counter(entry["id"] for entry in entries)
     return Damage(
         lost=len(
-            {event.id for event in mutations if (event.code or event.balance_cents) != naive.results.get(event.id)}
+            {
+                event.id
+                for event in mutations
+                if (event.code or event.balance_cents) != naive.results.get(event.id or "")
+            }
         ),
         double=sum(count > 1 for count in times.values()) + _count(ids_with_two_outcomes(history)),
         phantom=len(({event.id for event in history} - {None} - tried) & naive.results.keys()),

@@ -135,8 +135,7 @@ def _killed_brokers(victims: Sequence[Broker]) -> Iterator[None]:
     yield
     for broker in victims:
         broker.start()
-    for broker in victims:
-        eventually(lambda broker=broker: broker.is_listening, seconds=START_S)
+    eventually(lambda: all(broker.is_listening for broker in victims), seconds=START_S)
 
 
 @contextmanager
@@ -167,6 +166,8 @@ KINDS: Mapping[str, Callable[[Scene, Fault], AbstractContextManager[None]]] = Ma
         "link slow": lambda scene, fault: _links(scene.links[fault.victim], _slow),
         "link stalled": lambda scene, fault: _links(scene.links[fault.victim], Link.stall),
         "link cut": lambda scene, fault: _links(scene.links[fault.victim], Link.cut),
+        "link mute": lambda scene, fault: _links(scene.links[fault.victim], Link.mute),
+        "link deaf": lambda scene, fault: _links(scene.links[fault.victim], Link.deafen),
         "all links cut": lambda scene, fault: _links([*chain(*scene.links)], Link.cut),
         "leader killed": lambda scene, fault: _killed_brokers([scene.brokers[scene.leader()]]),
         "leader paused": lambda scene, fault: _paused([scene.brokers[scene.leader()]]),

@@ -22,24 +22,40 @@ class Link:
         self.accepted = 0
         """How many connections the node has opened, cut or not."""
         self._broker_port = broker_port
+        self._is_cut = False
         self._cuts = 0
-        self._whole = threading.Event()
-        self._whole.set()
+        self._there = threading.Event()
+        self._back = threading.Event()
+        self.mend()
         self._server = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
         """Pass nothing more, not even that the other side is gone: a host without power says nothing."""
-        self._cuts += 1
-        self._whole.clear()
+        self.mute()
+        self.deafen()
+
+    def mute(self) -> None:
+        """Pass nothing more that the node says; what the broker says still arrives."""
+        self._is_cut = True
+        self._there.clear()
+
+    def deafen(self) -> None:
+        """Pass nothing more that the broker says; what the node says still arrives, and it does not learn of it."""
+        self._is_cut = True
+        self._back.clear()
 
     def stall(self) -> None:
         """Pass nothing more until it is mended, and then all of it, late."""
-        self._whole.clear()
+        self._there.clear()
+        self._back.clear()
 
     def mend(self) -> None:
         """Let everything pass. Connections from before a cut end, and what was under way on them is lost."""
-        self._whole.set()
+        self._cuts += self._is_cut
+        self._is_cut = False
+        self._there.set()
+        self._back.set()
 
     def close(self) -> None:
         """End for good."""
@@ -55,24 +71,25 @@ class Link:
                 threading.Thread(target=self._join, args=(node,), daemon=True).start()
 
     def _join(self, node: socket.socket) -> None:
-        self._whole.wait()
+        self._there.wait()
+        self._back.wait()
         try:
             broker = socket.create_connection(("127.0.0.1", self._broker_port))
         except OSError:
             node.close()
             return
-        for source, target in ((node, broker), (broker, node)):
-            threading.Thread(target=self._pass_on, args=(source, target, self._cuts), daemon=True).start()
+        for source, target, way in ((node, broker, self._there), (broker, node, self._back)):
+            threading.Thread(target=self._pass_on, args=(source, target, way, self._cuts), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, cuts: int) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, way: threading.Event, cuts: int) -> None:
         with suppress(OSError):
             while data := source.recv(65_536):
                 time.sleep(self.delay_s)
-                self._whole.wait()
+                way.wait()
                 if self._cuts != cuts:
                     break
                 target.sendall(data)
-        self._whole.wait()
+        way.wait()
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

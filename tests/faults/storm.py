@@ -64,9 +64,8 @@ class Storm:
     def __init__(self, folder: Path, log: str, plan: Sequence[Fault]) -> None:
         """Nothing starts before `run`."""
         self.scene = Scene(folder, log)
-        self._folder = folder
         self._plan = plan
-        self._groups = groups_of_accounts(4 + len(plan) // 2, random.Random(len(plan)))
+        self._groups = groups_of_accounts(4 + 2 * len(plan), random.Random(len(plan)))
         self._witnesses: list[Witness] = []
         self.recoveries: dict[str, list[float]] = defaultdict(list)
         self.entries: list[dict[str, Any]] = []

@@ -99,9 +99,7 @@ class Storm:
         seconds = time.monotonic() - ended
         self.recoveries[fault.kind].append(seconds)
         self.scene.make_whole()
-        for witness in self._witnesses:
-            if witness.error is not None:
-                raise witness.error
+        self._hear_errors()
         return seconds
 
     def _come_to_rest(self, crowd: Sequence[Witness], probe: Witness) -> None:
@@ -109,8 +107,7 @@ class Storm:
             witness.enough.set()
         for witness in crowd:
             witness.join()
-            if witness.error is not None:
-                raise witness.error
+        self._hear_errors()
         try:
             self.scene.cluster.settled_books()
         except AssertionError:
@@ -118,6 +115,11 @@ class Storm:
         accounts = {event.account for event in self.history if event.op == "open"}
         final_reads(probe, self.scene.nodes, sorted(accounts))
         self.entries = entries_of(self.scene.nodes[0].folder / "diario.sqlite")
+
+    def _hear_errors(self) -> None:
+        for witness in self._witnesses:
+            if witness.error is not None:
+                raise witness.error
 
 
 def damage_of(history: Sequence[Event], entries: Sequence[dict[str, Any]], *, disagreements: int = 0) -> Damage:
@@ -128,17 +130,12 @@ def damage_of(history: Sequence[Event], entries: Sequence[dict[str, Any]], *, di
     tried = {event.id for event in history if event.id is not None and event.outcome != "not_applied"}
     finals = [event for event in told if event.final and event.outcome == "ok"]
     times = Counter(entry["id"] for entry in entries)
+    otherwise = (each for each in mutations if (each.code or each.balance_cents) != naive.results.get(each.id or ""))
     return Damage(
-        lost=len(
-            {
-                event.id
-                for event in mutations
-                if (event.code or event.balance_cents) != naive.results.get(event.id or "")
-            }
-        ),
+        lost=len({event.id for event in otherwise}),
         double=sum(count > 1 for count in times.values()) + _count(ids_with_two_outcomes(history)),
         phantom=len(({event.id for event in history} - {None} - tried) & naive.results.keys()),
-        overdrafts=sum(cents < -naive.limits[name] for name, cents in naive.balances.items())
+        overdrafts=sum(naive.results[entry["id"]] == "SALDO_INSUFICIENTE" and not entry["recusa"] for entry in entries)
         + _count(below_limit(history)),
         divergences=disagreements
         + _count(final_reads_differ(history))

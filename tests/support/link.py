@@ -73,13 +73,14 @@ class Link:
     def _join(self, node: socket.socket) -> None:
         self._there.wait()
         self._back.wait()
+        cuts = self._cuts
         try:
             broker = socket.create_connection(("127.0.0.1", self._broker_port))
         except OSError:
             node.close()
             return
         for source, target, way in ((node, broker, self._there), (broker, node, self._back)):
-            threading.Thread(target=self._pass_on, args=(source, target, way, self._cuts), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(source, target, way, cuts), daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, way: threading.Event, cuts: int) -> None:
         with suppress(OSError):

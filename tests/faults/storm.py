@@ -29,7 +29,7 @@ from tests.support.witnesses import Request, Witness, final_reads, groups_of_acc
 
 __all__ = ["Damage", "Storm", "damage_of"]
 
-WITNESSES = 9
+WITNESSES = 12
 PROBE_ACCOUNT = "sonda"
 PROBE_TIMEOUT_S = 1.0
 

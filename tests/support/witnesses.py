@@ -26,7 +26,7 @@ LIMITS_CENTS = (0, 5_000)
 TIMEOUTS_S = (1.0, 3.0, 12.0)
 """How long a witness waits for an answer, one of these: the last one is longer than a node may take."""
 PATIENCE_S = 180.0
-LEISURE_S = 0.03
+LEISURE_S = 0.02
 """How long a witness rests between two requests, at most."""
 STAY = 60
 """Requests that a witness makes in one group of accounts before it goes on to the next."""

@@ -88,6 +88,8 @@ class Storm:
                 witness.start()
             for fault in self._plan:
                 say(f"{fault}   recovered after {self._suffer(fault, probe):.2f} s")
+                self.scene.make_whole()
+                self._hear_errors()
             self._come_to_rest(crowd, probe)
 
     def _suffer(self, fault: Fault, probe: Witness) -> float:
@@ -98,8 +100,6 @@ class Storm:
             probe.settle(Request("deposit", PROBE_ACCOUNT, probe.new_id(), amount_cents=1), at=[node])
         seconds = time.monotonic() - ended
         self.recoveries[fault.kind].append(seconds)
-        self.scene.make_whole()
-        self._hear_errors()
         return seconds
 
     def _come_to_rest(self, crowd: Sequence[Witness], probe: Witness) -> None:

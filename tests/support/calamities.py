@@ -7,12 +7,13 @@ not wait until the bank is well again, except that a broker that was killed list
 import random
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from itertools import chain, repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from replication.rabbitmq import Brokers, RabbitLog
 from tests.support.broker import START_S, Broker, BrokerCluster
 from tests.support.cluster import Cluster, NodeProcess, eventually, rabbit_names
 from tests.support.link import Link
@@ -79,15 +80,25 @@ class Scene:
     def leader(self) -> int:
         """Return which broker leads the stream that the nodes share."""
         assert self._brokers is not None
-        stream = rabbit_names(self.cluster.data_dir)["AMQP_STREAM"]
-        return self.brokers.index(self._brokers.leader_of(stream))
+        return self.brokers.index(self._brokers.leader_of(self._names["AMQP_STREAM"]))
 
     def make_whole(self) -> None:
-        """Wait until all nodes accept writes, and all brokers share the stream again: then the next fault is alone."""
-        if self._brokers is not None:
-            self._brokers.make_whole()
+        """Wait until all nodes accept writes, and all brokers hold the log again: then the next fault is alone."""
+        if self.brokers:
+            eventually(self._is_whole, seconds=START_S, every=0.5)
         for node in self.nodes:
             node.wait_ready(START_S)
+
+    def _is_whole(self) -> bool:
+        """True if each broker lets the nodes' stream be read. It goes to the brokers themselves, past all links."""
+        brokers = Brokers([broker.url for broker in self.brokers])
+        log = RabbitLog(brokers, exchange=self._names["AMQP_EXCHANGE"], stream=self._names["AMQP_STREAM"])
+        with closing(log):
+            return log.replicas().held == len(self.brokers)
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return rabbit_names(self.cluster.data_dir)
 
 
 def _chosen(victims: Sequence[Any], fault: Fault) -> list[Any]:

@@ -86,10 +86,14 @@ class Storm:
             probe.settle(opening(PROBE_ACCOUNT))
             for witness in crowd:
                 witness.start()
-            for fault in self._plan:
-                say(f"{fault}   recovered after {self._suffer(fault, probe):.2f} s")
-                self.scene.make_whole()
-                self._hear_errors()
+            try:
+                for fault in self._plan:
+                    say(f"{fault}   recovered after {self._suffer(fault, probe):.2f} s")
+                    self.scene.make_whole()
+                    self._hear_errors()
+            finally:
+                for witness in crowd:
+                    witness.enough.set()
             self._come_to_rest(crowd, probe)
 
     def _suffer(self, fault: Fault, probe: Witness) -> float:
@@ -103,8 +107,6 @@ class Storm:
         return seconds
 
     def _come_to_rest(self, crowd: Sequence[Witness], probe: Witness) -> None:
-        for witness in crowd:
-            witness.enough.set()
         for witness in crowd:
             witness.join()
         self._hear_errors()

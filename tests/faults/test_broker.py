@@ -32,6 +32,7 @@ def applied(customers: list, count: int) -> bool:  # type: ignore[type-arg]
     return sum(told.answer is not None for customer in customers for told in list(customer.told)) >= count
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_a_broker_killed_under_load_and_started_again_loses_nothing_that_was_answered(
     over: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

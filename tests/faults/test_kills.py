@@ -17,6 +17,7 @@ from tests.support.customers import crowd, open_accounts, verdict
 KILLS = int(os.environ.get("KILLS", "10"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 15 * KILLS)
 def test_nodes_killed_again_and_again_keep_all_that_they_answered_and_nothing_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

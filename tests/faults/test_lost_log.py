@@ -8,6 +8,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.support.cluster import ROOT, Cluster, NodeProcess, eventually
@@ -69,6 +70,7 @@ def finish(cluster: Cluster, customers: list[Customer]) -> dict[str, int]:
     return verdict(cluster, customers, log_is_whole=False)
 
 
+@pytest.mark.long
 def test_a_log_deleted_under_load_is_reopened_by_itself(tmp_path: Path) -> None:
     with Cluster.running(tmp_path, 3) as cluster:
         open_accounts(cluster)
@@ -181,6 +183,7 @@ def refused_for(missing: NodeProcess, done: subprocess.CompletedProcess[str]) ->
     return done.stderr if missing.name in done.stderr else None
 
 
+@pytest.mark.long
 def test_two_operators_who_reopen_at_two_nodes_at_once_make_one_history(tmp_path: Path) -> None:
     with Cluster.running(tmp_path, 3) as cluster:
         open_accounts(cluster)

@@ -84,6 +84,7 @@ def test_without_the_log_reads_go_on_plainly_marked_and_writes_come_back_by_them
         assert balance(marked) == 100
         assert marked.headers["X-Defasada"] == "sim"
         assert marked.json()["defasada"] is True
+        assert node.get("/contas/B").headers["X-Defasada"] == "sim", "that there is none may be old as well"
         strong = node.get("/contas/A?consistencia=forte")
         assert (strong.status_code, strong.json()["codigo"]) == (503, "REPLICACAO_INDISPONIVEL")
         assert strong.headers["Retry-After"]

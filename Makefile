@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-FAST_SUITES := $(wildcard tests/unit tests/contract tests/simulation)
+FAST_SUITES := $(wildcard tests/unit tests/contract tests/judge tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help

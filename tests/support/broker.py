@@ -155,7 +155,7 @@ class BrokerCluster:
 
     def _makes_streams(self, broker: Broker) -> bool:
         """Try all that a log needs through this broker: who only just joined closes its clients' connections (541)."""
-        name = f"scratch.{broker.node}"
+        name = f"scratch.{uuid.uuid4().hex}"  # a new one each time: one that began short of a replica stays so
         through = Brokers([broker.url])
         everywhere = RabbitLog(Brokers(self.url.split(",")), exchange=name, stream=name)
         try:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import uuid
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path

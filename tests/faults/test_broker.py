@@ -61,6 +61,7 @@ def test_a_broker_killed_under_load_and_started_again_loses_nothing_that_was_ans
         broker.remove()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_paused_broker_hangs_nobody(over: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMQP_URL", broker.url)

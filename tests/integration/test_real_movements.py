@@ -70,7 +70,7 @@ def test_real_movements_end_at_the_recorded_balances_and_importing_again_changes
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("records", "more"), [(500, ()), (20, ("--lote", "100"))])
+@pytest.mark.parametrize(("records", "more"), [pytest.param(500, (), marks=pytest.mark.long), (20, ("--lote", "100"))])
 def test_a_node_killed_in_the_middle_of_an_import_changes_nothing(
     tmp_path: Path, records: int, more: tuple[str, ...]
 ) -> None:

@@ -66,11 +66,8 @@ class Administration:
         """Let the log go on from where this node is, in the next epoch."""
         desk = self._desk
         with desk.mutex:
-            # Later than any that somebody may have gone on with, even if that somebody is given up.
-            epochs = {epoch for epoch, _ in desk.attachment.highest_heard.values()}
-            epochs |= {peer.heartbeat.epoch for peer in desk.peers_of_this_log()}
-            epoch = 1 + max(epochs | {desk.committed.epoch})
-            position, chain = desk.committed.position, desk.committed.chain.hex()
+            # Whoever reopens from here names the same epoch, so that of several the first in the log counts.
+            epoch, position, chain = desk.committed.epoch + 1, desk.committed.position, desk.committed.chain.hex()
             self._publisher.beginning = Reopen(str(uuid_utils.uuid7()), epoch, position, chain)
             desk.work.notify()
         log.warning("reopening the log", extra={"epoch": epoch, "position": position})

@@ -26,7 +26,7 @@ def entries_after_fork(branch: Path, journal: Path) -> Iterator[Entry]:
             rows = old.execute(select_entries("e.position > ?") + " ORDER BY e.number", (fork,))
             for *row, instant_ms, bank in rows:
                 yield from_row(tuple(row), instant_ms=instant_ms, bank=bank)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError, TypeError) as error:
         raise JournalFailed(f"{branch} cannot be read: {error}") from error
 
 

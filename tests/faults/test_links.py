@@ -28,7 +28,11 @@ def test_what_a_stalled_link_holds_arrives_late(line: tuple[Link, socket.socket,
     link, node, broker = line
     link.stall()
     node.sendall(b"late")
+    broker.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        broker.recv(10)
     link.mend()
+    broker.settimeout(10)
     assert broker.recv(10) == b"late"
 
 

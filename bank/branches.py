@@ -7,19 +7,20 @@ old journal, which is kept. Interrupted, it begins again: ids make every step re
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET
 
+from bank.asking import outcomes_of
 from bank.desk import Desk
 from bank.entries import Entry
 from bank.errors import JournalFailed, NotAccepted, OutcomeUnknown
 from bank.journal_branch import entries_after_fork
 from bank.journal_copy import BRANCH, FILE_NAME, sync
 from bank.operations import Applied, Batch, CustomerOperation, Operation, Rejected, Uphold
+from bank.views import Answer
 
 __all__ = ["REPORT", "Branches"]
 
@@ -75,11 +76,11 @@ class Branches:
     def _settle(self, chunk: Iterable[Entry]) -> str:
         """Have the bank remember every one of these operations; return what is in the way, if anything is."""
         try:
-            for future in self._desk.submit(list(self._missing(chunk))):
-                future.result(self._desk.config.request_deadline_ms / 1000 + 1)
-        except (NotAccepted, OutcomeUnknown, FutureTimeoutError) as error:
-            return str(error) or "the bank did not answer in time"
-        return ""
+            asked = self._desk.submit(list(self._missing(chunk)))
+        except (NotAccepted, OutcomeUnknown) as error:
+            return str(error)
+        outcomes = outcomes_of(asked, self._desk.config.request_deadline_ms / 1000 + 1)
+        return next((str(outcome) for outcome in outcomes if not isinstance(outcome, Answer)), "")
 
     def _missing(self, chunk: Iterable[Entry]) -> Iterator[Operation]:
         for entry in chunk:

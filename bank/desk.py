@@ -1,17 +1,16 @@
 """The desk: what the threads of one node share, all of it under one mutex.
 
 An ordinary mutex, for it guards requests and counters, not accounts: account state is behind the bakery locks.
-Nobody does I/O or waits for a future while holding it. Futures are resolved after it was released.
+Nobody does I/O or waits for an answer while holding it. Answers are given after it was released.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from typing import NamedTuple
 
-from bank.asking import resolve
+from bank.asking import Asked, resolve
 from bank.attachment import Attachment, Place
 from bank.condition import Condition, Troubles, condition_of
 from bank.config import Config
@@ -21,7 +20,7 @@ from bank.operations import Operation
 from bank.records import Base, version_of
 from bank.state import State, state_digest
 from bank.views import Token
-from bank.waiting import Head, Result
+from bank.waiting import Head
 from replication.log import Replicas
 from replication.presence import Peer, PeerTable
 
@@ -259,22 +258,22 @@ class Desk:
 
     # --- requests ------------------------------------------------------------------------------------------------
 
-    def submit(self, operations: Sequence[Operation]) -> list[Future[Result]]:
+    def submit(self, operations: Sequence[Operation]) -> Asked:
         """Hand the operations of one request in, all or none, to take effect in this order.
 
-        Each future gets an Answer or an error. Raises NotAccepted at once.
+        The result of each is an Answer or an error. Raises NotAccepted at once.
         """
-        futures: list[Future[Result]] = [Future() for _ in operations]
+        asked = Asked(len(operations))
         with self.mutex:
             refusal = self.condition().refusal or self._too_new(operations)
             if refusal is not None:
                 if any(self.node.is_unsettled(operation.id) for operation in operations):
                     raise OutcomeUnknown(f"An earlier attempt is not settled. {refusal}")
                 raise refusal
-            asked = list(zip(operations, futures, strict=True))
-            self.node.propose_all(asked, monotonic_ms() + self.config.request_deadline_ms)
+            requests = list(zip(operations, asked.waiters, strict=True))
+            self.node.propose_all(requests, monotonic_ms() + self.config.request_deadline_ms)
             self.work.notify()
-        return futures
+        return asked
 
     def _too_new(self, operations: Sequence[Operation]) -> NotReady | None:
         """Say that some member may be unable to read one of these operations, if so."""
@@ -282,13 +281,13 @@ class Desk:
             return None
         return NotReady("Not every node reads batches yet: activate the newer record version.")
 
-    def read(self, account_id: str, deadline_ms: int) -> Future[Result]:
-        """Hand a linearizable read in; the future gets an AccountView, a Timeout or an error."""
-        future: Future[Result] = Future()
+    def read(self, account_id: str, deadline_ms: int) -> Asked:
+        """Hand a linearizable read in; the result is an AccountView or a Timeout."""
+        asked = Asked(1)
         with self.mutex:
-            self.node.read(account_id, future, monotonic_ms() + deadline_ms)
+            self.node.read(account_id, asked.waiters[0], monotonic_ms() + deadline_ms)
             self.work.notify()
-        return future
+        return asked
 
     def wait_committed(self, position: int, timeout_ms: int) -> bool:
         """Wait until this position is on the disk; tell whether it is."""

@@ -64,7 +64,7 @@ class Publisher:
         with desk.mutex:
             while time.monotonic() < idle_at and not (desk.stopping.is_set() and desk.node.is_idle):
                 allowed = desk.may_publish()
-                if self.beginning is not None or desk.node.has_work(operations_allowed=allowed):
+                if self.beginning is not None or desk.node.has_work(now_ms=monotonic_ms(), operations_allowed=allowed):
                     return self._pack(operations_allowed=allowed)
                 desk.work.wait(0.1)
         return None

@@ -17,8 +17,6 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 
 from bank import report
@@ -49,7 +47,6 @@ from bank.operations import Operation
 from bank.publisher import Publisher
 from bank.replica import Marks, Replica
 from bank.views import AccountView, Answer, Consistency, Health, LogView, NodeView, Token
-from bank.waiting import Result, Timeout
 from bank.watch import Herald, Watchdog
 from locks.accounts import AccountLocks
 from locks.bakery import ThreadSlots
@@ -195,7 +192,7 @@ class Runtime:
 
         Raises NotAccepted, or OutcomeUnknown if earlier attempts may have been applied, if none was let in.
         """
-        return outcomes_of(self._desk.submit(operations), self.config.request_deadline_ms)
+        return outcomes_of(self._desk.submit(operations), self.config.request_deadline_ms / 1000 + 1)
 
     def read_account(self, account_id: str, consistency: Consistency) -> AccountView:
         """Return the account. Raises NotReady, Diverged, LogUnavailable."""
@@ -218,20 +215,13 @@ class Runtime:
             return self._look(account_id, stale=True)
         is_strong = consistency is Consistency.STRONG
         deadline_ms = self.config.strong_read_deadline_ms if is_strong else self.config.read_deadline_ms
-        result = self._result(self._desk.read(account_id, deadline_ms), deadline_ms)
+        # The watchdog answers at the deadline; should it be dead, nobody waits for ever.
+        [result] = self._desk.read(account_id, deadline_ms).wait(deadline_ms / 1000 + 1)
         if isinstance(result, AccountView):
             return result
         if is_strong:
             raise LogUnavailable("The log did not answer in time.")
         return self._look(account_id, stale=True)
-
-    def _result(self, future: Future[Result], deadline_ms: int) -> Result:
-        """Wait for the future; the watchdog answers at the deadline, and should it be dead, nobody waits for ever."""
-        try:
-            return future.result(deadline_ms / 1000 + 1.0)
-        except FutureTimeoutError:
-            future.cancel()
-            return Timeout()
 
     def _look(self, account_id: str, *, stale: bool) -> AccountView:
         """Read the account in memory under its lock, then wait until what was seen is on the disk."""

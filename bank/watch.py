@@ -7,12 +7,11 @@ Neither ever talks to the log: whoever does may hang for as long as the log does
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import uuid_utils
 
 from bank.administration import Administration
-from bank.asking import resolve
+from bank.asking import Asked, resolve
 from bank.desk import Desk, clock_ms, monotonic_ms
 from bank.errors import LogUnreachable, StartRefused
 from bank.ledger import genesis_operation
@@ -107,7 +106,8 @@ class Watchdog:
         operations: list[Operation] = [Join(str(uuid_utils.uuid7()), name, VERSIONS)]
         if not desk.committed.members:  # a log that begins: nobody is there who could not read the newest
             operations.append(Activate(str(uuid_utils.uuid7()), VERSIONS[-1]))
-        desk.node.propose_all([(operation, Future()) for operation in operations], self._join_again_ms)
+        requests = list(zip(operations, Asked(len(operations)).waiters, strict=True))  # nobody waits for the answers
+        desk.node.propose_all(requests, self._join_again_ms)
         desk.work.notify()
 
     def _begin_log(self, now_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""What the bank's threads block on, as they see it in `threading`, `time` and `concurrent.futures`, under a scheduler.
+"""What the bank's threads block on, as they see it in `threading` and `time`, under a scheduler.
 
 `installed` puts these in the place of the real ones in the modules that use them, and takes them out again. Whatever
 draws at random draws from the seed. Same meanings as the real ones; a lock wakes all who wait, for one may be dead.
@@ -9,7 +9,6 @@ import time
 import types
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, InvalidStateError
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -158,49 +157,6 @@ class BoundedSemaphore:
         self._value += 1
 
 
-class Future:
-    """`concurrent.futures.Future`."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._state = "pending"
-        self._value: Any = None
-        self._waiting: list[Task] = []
-
-    def result(self, timeout: float | None = None) -> Any:
-        if self._state == "pending":
-            task = self._scheduler.current
-            assert task is not None, "only tasks wait"
-            self._waiting.append(task)
-            self._scheduler.park(timeout)
-        if self._state == "pending":
-            raise TimeoutError
-        if self._state == "cancelled":
-            raise CancelledError
-        if self._state == "failed":
-            raise self._value
-        return self._value
-
-    def set_result(self, value: Any) -> None:
-        self._settle("done", value)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._settle("failed", error)
-
-    def cancel(self) -> bool:
-        if self._state == "pending":
-            self._state = "cancelled"
-        return self._state == "cancelled"
-
-    def _settle(self, state: str, value: Any) -> None:
-        self._scheduler.step()
-        if self._state != "pending":
-            raise InvalidStateError(self._state)
-        self._state, self._value = state, value
-        for task in self._waiting:
-            self._scheduler.wake(task)
-
-
 class Thread:
     """`threading.Thread`: a task in the life of whoever starts it."""
 
@@ -273,7 +229,6 @@ class Primitives:
             assert scheduler.current is not None, "only tasks are threads"
             return CurrentThread(scheduler.current)
 
-        self.future = lambda: Future(scheduler)
         self.threading = types.SimpleNamespace(
             Lock=lambda: Lock(scheduler),
             Condition=lambda lock=None: Condition(scheduler, lock),
@@ -300,7 +255,7 @@ class Primitives:
         """Replace, in each of these modules, whatever it imported that stands here."""
         stand_ins = {
             "threading": self.threading, "time": self.time, "random": self.random, "secrets": self.secrets,
-            "uuid_utils": self.uuid_utils, "Future": self.future,
+            "uuid_utils": self.uuid_utils,
         }  # fmt: skip
         undo: list[tuple[types.ModuleType, str, Any]] = []
         try:

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ class Real:
     """Threads, and the clock on the wall."""
 
     threading: Any = threading
-    future: Callable[[], Any] = Future
     sleep = staticmethod(time.sleep)
 
     def run(self, *bodies: Callable[[], None]) -> None:
@@ -45,7 +43,6 @@ class Simulated:
         self._scheduler = Scheduler(seed, restlessness=0.5)
         primitives = Primitives(self._scheduler, seed)
         self.threading: Any = primitives.threading
-        self.future = primitives.future
         self.sleep = self._scheduler.sleep
 
     def run(self, *bodies: Callable[[], None]) -> None:
@@ -142,31 +139,20 @@ def test_an_event_stays_set(world: Any) -> None:
     assert seen == [False, True, True]
 
 
-def test_a_future_gives_its_value_its_error_or_nothing_in_time(world: Any) -> None:
-    good, bad, late, gone = (world.future() for _ in range(4))
-    seen: list[Any] = []
+def test_a_lock_may_be_released_by_another_who_wakes_its_holder(world: Any) -> None:
+    latch, seen = world.threading.Lock(), []
+    latch.acquire()
 
     def wait() -> None:
-        seen.append(good.result(5))
-        for future, timeout, error in (
-            (bad, 5, ZeroDivisionError),
-            (late, 0.01, TimeoutError),
-            (gone, 5, CancelledError),
-        ):
-            with pytest.raises(error):
-                future.result(timeout)
-            seen.append(error)
+        seen.append(latch.acquire(timeout=0.01))
+        seen.append(latch.acquire(timeout=5))
 
     def give() -> None:
-        gone.cancel()
-        good.set_result(7)
-        bad.set_exception(ZeroDivisionError())
-        with pytest.raises(InvalidStateError):
-            gone.set_result(1)
-        assert not good.cancel()
+        world.sleep(0.1)
+        latch.release()
 
     world.run(wait, give)
-    assert seen == [7, ZeroDivisionError, TimeoutError, CancelledError]
+    assert seen == [False, True]
 
 
 def test_a_thread_is_alive_until_it_ends_and_has_things_of_its_own(world: Any) -> None:

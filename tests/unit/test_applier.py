@@ -1,7 +1,6 @@
 """The applier without its thread: what was delivered together is applied and committed once, then let out."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
@@ -9,6 +8,7 @@ import pytest
 
 from bank import records
 from bank.applier import Applier
+from bank.asking import Asked
 from bank.config import Config
 from bank.desk import Committed, Desk
 from bank.errors import JournalFailed, LogReopened
@@ -17,6 +17,7 @@ from bank.ledger import genesis_operation
 from bank.operations import Deposit, Open, Operation, Reopen
 from bank.records import Base, Record
 from bank.replica import Replica
+from bank.views import Answer
 from locks.accounts import AccountLocks
 from locks.bakery import ThreadSlots
 from replication.log import Stored
@@ -61,10 +62,10 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node.journal.close()
 
 
-def waits_for(node: Node, operation: Operation) -> "Future[object]":
-    future: Future[object] = Future()
-    node.desk.node.propose(operation, future, 1 << 60)
-    return future
+def waits_for(node: Node, operation: Operation) -> Asked:
+    asked = Asked(1)
+    node.desk.node.propose(operation, asked.waiters[0], 1 << 60)
+    return asked
 
 
 def test_an_id_that_comes_twice_in_one_delivery_is_applied_once(node: Node) -> None:
@@ -83,25 +84,26 @@ def test_nobody_is_answered_and_nothing_announced_before_the_commit(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deposit = Deposit("d", "A", 5)
-    future = waits_for(node, deposit)
+    asked = waits_for(node, deposit)
 
     def fail(*_: object) -> None:
-        assert not future.done()
+        assert asked.wait(0) == [None]
         assert node.desk.committed.position == 2
         raise JournalFailed("the disk is full")
 
     monkeypatch.setattr(node.journal, "commit", fail)
     with pytest.raises(JournalFailed):
         node.take((deposit,))
-    assert not future.done()
+    assert asked.wait(0) == [None]
     assert node.desk.committed.position == 2
 
 
 def test_after_the_commit_everybody_is(node: Node) -> None:
     deposit = Deposit("d", "A", 5)
-    future = waits_for(node, deposit)
+    asked = waits_for(node, deposit)
     node.take((deposit,))
-    assert future.done()
+    [answer] = asked.wait(0)
+    assert isinstance(answer, Answer)
     assert node.desk.committed.position == 3
 
 

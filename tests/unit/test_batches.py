@@ -50,7 +50,7 @@ def test_a_batch_is_not_let_in_before_every_node_can_read_it(node: Runtime, monk
 def app(node: Runtime, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """Its application; the node's queue is full but for two operations."""
     monkeypatch.setattr("bank.desk.condition_of", lambda *_, **__: type("Fine", (), {"refusal": None, "state": ""}))
-    monkeypatch.setattr("bank.runtime.outcomes_of", lambda futures, _: [NotAccepted("") for _ in futures])
+    monkeypatch.setattr("bank.runtime.outcomes_of", lambda asked, _: [NotAccepted("") for _ in asked.waiters])
     node._desk.node._queue_max = 2
     return create_app(node)
 
@@ -71,7 +71,7 @@ def test_a_batch_that_finds_no_room_is_refused_whole_and_one_that_does_is_told_e
 
 
 def test_what_is_not_known_in_time_is_said_with_its_id(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bank.runtime.outcomes_of", lambda futures, _: [OutcomeUnknown("") for _ in futures])
+    monkeypatch.setattr("bank.runtime.outcomes_of", lambda asked, _: [OutcomeUnknown("") for _ in asked.waiters])
     deposit = {"op": "deposito", "id_conta": "A", "valor": 1, "id": "mine"}
     answer = app.test_client().post("/lote", json={"operacoes": [deposit]})
     [result] = answer.json["resultados"]

@@ -7,7 +7,7 @@ import pytest
 from bank import records
 from bank.entries import Entry
 from bank.errors import NotAccepted, OutcomeUnknown, Overloaded
-from bank.node import Node
+from bank.node import GATHER_MS_MAX, Node
 from bank.operations import Applied, Deposit, Operation
 from bank.records import Base, InvalidRecord, Record
 from bank.views import Answer
@@ -47,8 +47,38 @@ def test_what_waits_goes_into_one_record_in_order() -> None:
         node.propose(deposit(number), f"w{number}", DEADLINE)
     record = pack(node)
     assert [operation.id for operation in record.operations] == ["id-1", "id-2", "id-3"]
-    assert not node.has_work(operations_allowed=True)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
     assert answered(settle(node, record)) == [("w1", False), ("w2", False), ("w3", False)]
+
+
+def test_what_comes_gathers_while_a_record_is_on_its_way() -> None:
+    node = make_node(queue_max=20_000)
+    node.propose(deposit(1), "w1", DEADLINE)
+    first = pack(node)
+    node.propose(deposit(2), "w2", DEADLINE)
+    node.read("A", "r", DEADLINE)
+    assert not node.has_work(now_ms=GATHER_MS_MAX - 1, operations_allowed=True)
+    settle(node, first)
+    assert node.has_work(now_ms=GATHER_MS_MAX - 1, operations_allowed=True), "it is back"
+
+
+def test_what_gathers_waits_neither_for_ever_nor_for_more_than_a_full_record() -> None:
+    node = make_node(queue_max=20_000)
+    node.read("A", "r", DEADLINE)
+    pack(node)
+    node.propose(deposit(1), "w", DEADLINE)
+    assert not node.has_work(now_ms=GATHER_MS_MAX - 1, operations_allowed=True)
+    assert node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True), "the record may be lost"
+    for number in range(2, 8193):
+        node.propose(deposit(number), number, DEADLINE)
+    assert node.has_work(now_ms=GATHER_MS_MAX - 1, operations_allowed=True), "it is full"
+
+
+def test_nobody_waits_for_a_record_that_answers_nobody() -> None:
+    node = make_node()
+    pack(node)
+    node.propose(deposit(), "w", DEADLINE)
+    assert node.has_work(now_ms=0, operations_allowed=True)
 
 
 def test_every_attempt_is_a_new_record() -> None:
@@ -59,12 +89,12 @@ def test_every_attempt_is_a_new_record() -> None:
 def test_operations_wait_while_they_are_not_allowed_and_barriers_do_not() -> None:
     node = make_node()
     node.propose(deposit(), "w", DEADLINE)
-    assert not node.has_work(operations_allowed=False)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=False)
     node.read("A", "r", DEADLINE)
-    assert node.has_work(operations_allowed=False)
+    assert node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=False)
     record = pack(node, allowed=False)
     assert record.operations == ()
-    assert node.has_work(operations_allowed=True)
+    assert node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
 
 
 def test_a_record_is_never_larger_than_a_record_may_be() -> None:
@@ -109,7 +139,7 @@ def test_the_same_request_in_flight_waits_for_the_first() -> None:
     node.propose(deposit(), "first", DEADLINE)
     record = pack(node)
     node.propose(deposit(), "second", DEADLINE)
-    assert not node.has_work(operations_allowed=True)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
     assert answered(settle(node, record)) == [("first", False), ("second", True)]
 
 
@@ -131,7 +161,9 @@ def test_the_record_of_another_node_settles_what_waits_here() -> None:
     node.propose(deposit(), "here", DEADLINE)
     other.propose(deposit(), "there", DEADLINE)
     assert answered(settle(node, pack(other))) == [("here", True)]
-    assert not node.has_work(operations_allowed=True), "settled: it need not be published any more"
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True), (
+        "settled: it need not be published any more"
+    )
 
 
 def test_a_record_that_never_came_is_proposed_again_when_a_later_one_comes() -> None:
@@ -162,7 +194,7 @@ def test_what_was_never_packed_is_withdrawn_at_its_deadline() -> None:
     [(waiter, result)] = node.expire(100)
     assert waiter == "w"
     assert isinstance(result, NotAccepted)
-    assert not node.has_work(operations_allowed=True)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
     assert node.is_idle
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bank.deadlines import KEPT_MIN, Deadlines
 from bank.errors import NotAccepted, OutcomeUnknown, Overloaded
-from bank.node import Node
+from bank.node import GATHER_MS_MAX, Node
 from bank.operations import Deposit
 from bank.records import InvalidRecord, Record
 from bank.waiting import Read
@@ -30,7 +30,7 @@ def test_the_rest_of_a_request_waits_until_the_record_before_came_back() -> None
     ask(node, 1, MANY)
     record = pack(node)
     assert len(record.operations) == 8192
-    assert not node.has_work(operations_allowed=True)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
     assert pack(node).operations == (), "a marker does not take it along"
     settle(node, record)
     assert ids(pack(node)) == [f"id-{number}" for number in range(8193, MANY + 1)]
@@ -46,7 +46,7 @@ def test_after_a_lost_record_all_come_again_in_their_order() -> None:
     settle(node, others)
     again = pack(node)
     assert ids(again) == ids(lost)
-    assert not node.has_work(operations_allowed=True)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
     settle(node, again)
     assert len(pack(node).operations) == MANY - 8192
 
@@ -56,7 +56,7 @@ def test_what_waits_already_comes_first_for_a_request_that_names_it_first() -> N
     node.propose(deposit(1), "w", DEADLINE)
     lost = pack(node)
     ask(node, 1, 2)
-    assert not node.has_work(operations_allowed=True)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
     node.settle(lost, (), 5)
     assert ids(pack(node)) == ["id-1", "id-2"]
 
@@ -68,7 +68,9 @@ def test_what_waits_already_in_the_middle_holds_up_what_comes_after_it_alone() -
     ask(node, 1, 3)
     assert ids(pack(node)) == ["id-1"]
     settle(node, first)
-    assert not node.has_work(operations_allowed=True), "the first of the three did not come back yet"
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True), (
+        "the first of the three did not come back yet"
+    )
 
 
 def test_an_operation_twice_in_a_request_goes_out_once_and_the_second_is_a_repeat() -> None:
@@ -105,7 +107,7 @@ def test_at_the_deadline_each_operation_is_told_what_is_known_of_it() -> None:
     assert isinstance(results[8192], OutcomeUnknown)
     assert isinstance(results[8193], NotAccepted)
     assert len(results) == MANY
-    assert not node.has_work(operations_allowed=True)
+    assert not node.has_work(now_ms=GATHER_MS_MAX, operations_allowed=True)
 
 
 def test_who_was_answered_is_forgotten_before_the_deadline() -> None:
@@ -146,7 +148,7 @@ class Town:
             request = self.random.choice(self.requests)
             first = request[: self.random.randint(1, 2 * len(request))]  # or all of it
             node.propose_all([(Deposit(key, "A", 1), object()) for key in first], now_ms + self.random.randint(1, 60))
-        elif chance < 0.6 and node.has_work(operations_allowed=True):
+        elif chance < 0.6 and node.has_work(now_ms=now_ms + GATHER_MS_MAX, operations_allowed=True):
             record = pack(node, now_ms=now_ms)
             if self.random.random() < 0.6:
                 self.log.append(record)

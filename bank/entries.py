@@ -4,6 +4,7 @@ The journal writes `to_row` and the chain digest covers it, so that history can 
 alone. Invariant: from_row(to_row(e)) == e (tests/unit/test_entries.py).
 """
 
+import re
 import uuid
 from typing import Any
 
@@ -29,7 +30,7 @@ from bank.operations import (
     Withdraw,
 )
 
-__all__ = ["COLUMNS", "Entry", "from_row", "pack_id", "to_row"]
+__all__ = ["COLUMNS", "Entry", "Row", "from_row", "pack_id", "to_row"]
 
 Row = tuple[Any, ...]
 
@@ -50,6 +51,9 @@ COLUMNS = (
     "counterpart_previous",
     "position",
 )
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 class Entry(Struct, frozen=True):
@@ -75,13 +79,9 @@ def pack_id(operation_id: str) -> bytes | str:
 
     Half the size, and time-ordered ids stay in order. Canonical only: other spellings are other ids.
     """
-    if len(operation_id) != 36:
+    if _UUID.fullmatch(operation_id) is None:
         return operation_id
-    try:
-        parsed = uuid.UUID(operation_id)
-    except ValueError:
-        return operation_id
-    return parsed.bytes if str(parsed) == operation_id else operation_id
+    return bytes.fromhex(operation_id.replace("-", ""))
 
 
 def _unpack_id(packed: bytes | str) -> str:

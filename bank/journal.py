@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bank.attachment import Place
-from bank.entries import COLUMNS, Entry, from_row, pack_id, to_row
+from bank.entries import COLUMNS, Entry, from_row, pack_id
 from bank.errors import JournalFailed, StartRefused
 from bank.journal_check import RecordRow, history_problem, load_state, record_at, state_problem
 from bank.journal_copy import FILE_NAME, set_in_place
@@ -169,7 +169,7 @@ class Journal:
         check_books(state)
         touched = dict.fromkeys(name for item in applied for name in item.change.touched)
         with self._disk(), transaction(self._db):
-            self._db.executemany(_INSERT_ENTRY, (to_row(entry) for item in applied for entry in item.change.entries))
+            self._db.executemany(_INSERT_ENTRY, (row for item in applied for row in item.change.rows))
             self._db.executemany(_INSERT_RECORD, _record_rows(applied))
             self._db.executemany(_PUT_ACCOUNT, (_account_row(name, state.accounts[name]) for name in touched))
             if applied:

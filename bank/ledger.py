@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from bank import digests
-from bank.entries import Entry, to_row
+from bank.entries import Entry, Row, to_row
 from bank.money import MAX_CENTS
 from bank.operations import (
     Activate,
@@ -49,7 +49,9 @@ class Change(Struct, frozen=True):
     outcomes: Sequence[Entry]
     """One for each operation of the record, in order."""
     entries: Sequence[Entry]
-    """Those that are new, parts of batches among them: to be written, in order."""
+    """Those that are new, parts of batches among them, in order."""
+    rows: Sequence[Row]
+    """The same as they are to be written: the chain digest covers them."""
     touched: Sequence[str]
     """Ids of the accounts that changed, each once, in order of first touch."""
     position: int
@@ -81,13 +83,15 @@ def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, En
     after = _hashes(state, concerned)
     touched = [name for name in concerned if before[name] != after[name]]
     state.accounts_sum = (state.accounts_sum + sum(after.values()) - sum(before.values())) % digests.MODULUS
+    rows = [to_row(entry) for entry in entries]
     body_checksum = checksum(body)
     head = (state.position, state.instant_ms, record.node)
-    state.chain = digests.chain(state.chain, body_checksum, head, map(to_row, entries))
+    state.chain = digests.chain(state.chain, body_checksum, head, rows)
     check_books(state)
     return Change(
         outcomes=outcomes,
         entries=entries,
+        rows=rows,
         touched=touched,
         position=state.position,
         instant_ms=state.instant_ms,

@@ -63,16 +63,16 @@ class Node:
         """
         new: dict[Operation, Pending] = {}
         waiting: list[tuple[Pending, Waiter]] = []
-        after: tuple[Pending, ...] = ()
+        after: list[Pending] = []  # a new one comes after all of these; the next one after it alone
         for operation, waiter in asked:
             pending = new.get(operation) or self._pending.get(operation)
             if pending is None:
-                pending = new[operation] = Pending(operation, records.encode_operation(operation), [], after)
+                pending = new[operation] = Pending(operation, records.encode_operation(operation), [], tuple(after))
                 records.check_operation(pending.encoded)
                 assert len(pending.encoded) < records.MAX_RECORD_BYTES - _HEAD_BYTES, "it would never fit a record"
-                after = (pending,)  # which itself comes after all that stood here
+                after = [pending]
             elif operation not in new:
-                after = (*after, pending)
+                after.append(pending)
             waiting.append((pending, waiter))
         if self._queued + len(new) > self._queue_max:
             raise Overloaded(f"{self._queued} operations wait already")

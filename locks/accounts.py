@@ -36,7 +36,7 @@ class AccountLocks:
         """Hold the locks of all these accounts, each once. For the applier: never times out."""
         held: list[BakeryLock] = []
         try:
-            for index in sorted({self.index_of(account_id) for account_id in account_ids}):
+            for index in sorted({self.index_of(account_id) for account_id in set(account_ids)}):
                 lock = self._table[index]
                 lock.acquire()
                 held.append(lock)

@@ -213,9 +213,12 @@ def _result(operation: Any, outcome: Outcome) -> dict[str, Any]:
     if isinstance(entry.outcome, Rejected):
         return content | _refusal(CODIGO_OF_REASON[entry.outcome.reason], "nao_aplicado")
     assert isinstance(entry.outcome, Applied), "applied or refused"
-    names = dict(zip(("id_conta", "conta_destino"), accounts_of(operation), strict=False))
-    when = {"posicao": entry.position, "instante": instant(entry.instant_ms)}
-    return content | names | {"sucesso": True, "saldo": money(entry.outcome.balance_cents)} | when
+    content |= zip(("id_conta", "conta_destino"), accounts_of(operation), strict=False)
+    content["sucesso"] = True
+    content["saldo"] = money(entry.outcome.balance_cents)
+    content["posicao"] = entry.position
+    content["instante"] = instant(entry.instant_ms)
+    return content
 
 
 def _refusal(codigo: str, resultado: str) -> dict[str, Any]:

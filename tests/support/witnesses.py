@@ -8,7 +8,8 @@ and then, by the same request or by another. Knows no fault and no verdict.
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, NamedTuple, get_args
 
@@ -16,9 +17,9 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from tests.judge.history import Event, Refusal
-from tests.support.cluster import NodeProcess
+from tests.support.cluster import NodeProcess, eventually
 
-__all__ = ["Request", "Witness", "final_reads", "groups_of_accounts", "opening"]
+__all__ = ["Request", "Witness", "final_reads", "groups_of_accounts", "opening", "wait_for_answers", "watched"]
 
 OPENING_CENTS = 10_000
 AMOUNT_CENTS_MAX = 6_000
@@ -164,6 +165,35 @@ def final_reads(reader: Witness, nodes: Sequence[NodeProcess], accounts: Sequenc
         for account in accounts:
             event = reader.ask(node, Request("read", account), final=True)
             assert event.outcome in {"ok", "refused"}, f"no final read: {event}"
+
+
+@contextmanager
+def watched(nodes: Sequence[NodeProcess], size: int) -> Iterator[list[Witness]]:
+    """Let that many witnesses ask at these nodes for as long as the block lasts, and wait until they are settled."""
+    groups = groups_of_accounts(2 * size, random.Random(size))
+    crowd = [Witness(number, nodes, groups) for number in range(size)]
+    for witness in crowd:
+        witness.start()
+    try:
+        yield crowd
+    finally:
+        for witness in crowd:
+            witness.enough.set()
+    for witness in crowd:
+        witness.join()
+        assert witness.error is None, witness.error
+
+
+def _answers(crowd: Sequence[Witness], node: NodeProcess) -> int:
+    """Return how many writes this node has answered as applied."""
+    seen = [event for witness in crowd for event in list(witness.seen)]
+    return sum(event.outcome == "ok" and event.op != "read" and event.node == node.name for event in seen)
+
+
+def wait_for_answers(crowd: Sequence[Witness], node: NodeProcess, count: int) -> None:
+    """Wait until this node has answered that many more."""
+    enough = _answers(crowd, node) + count
+    eventually(lambda: _answers(crowd, node) >= enough, seconds=60)
 
 
 def _told(answer: requests.Response) -> dict[str, Any]:

@@ -1,26 +1,23 @@
-"""How the importer asks: one order of one server, or many at once, and which server to ask next.
+"""How the importer asks: one order of one server, or many at once. Which server is next, `client.servers` says.
 
 An answer is the bank's final word (applied, or refused for a reason) or it is none, and then the order is asked again
-under the same key. Time is handed in; waiting is the caller's.
+under the same key.
 """
 
 import json
-import threading
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 import requests
 
+from bank.client.servers import retry_after_s
 from bank.import_plan import Order
 
-__all__ = ["Again", "NotABank", "Servers", "Settled", "ask", "ask_all"]
+__all__ = ["Again", "NotABank", "Settled", "ask", "ask_all"]
 
 TIMEOUT_S = (3.0, 15.0)
 """To connect and to be answered: a node says something within 10 s."""
-REST_S_MIN, REST_S_MAX = 0.1, 5.0
-RETRY_AFTER_S_MAX = 30.0
 
 
 class Settled(NamedTuple):
@@ -41,41 +38,6 @@ class Again(NamedTuple):
 
 class NotABank(Exception):  # noqa: N818 (it is called what happened)
     """An answer that repeating the question will not change, and that settles nothing."""
-
-
-class Servers:
-    """Which server to ask next: each in turn, but those that failed rest first, longer each time."""
-
-    def __init__(self, urls: list[str]) -> None:
-        self._urls = urls
-        self._turn = 0
-        self._rests_until = dict.fromkeys(urls, 0.0)
-        self._failures: Counter[str] = Counter()
-        self._mutex = threading.Lock()
-
-    def pick(self, now_s: float) -> tuple[str, float]:
-        """Return a server and the seconds to wait before asking it: 0 unless all of them rest."""
-        with self._mutex:
-            self._turn += 1
-            turned = self._urls[self._turn % len(self._urls) :] + self._urls[: self._turn % len(self._urls)]
-            url = min(turned, key=lambda url: max(self._rests_until[url], now_s))
-            return url, max(0.0, self._rests_until[url] - now_s)
-
-    def answered(self, url: str) -> None:
-        """Note that a server is well."""
-        if self._failures[url]:
-            with self._mutex:
-                self._failures[url] = 0
-                self._rests_until[url] = 0.0
-
-    def failed(self, url: str, now_s: float, wait_s: float | None) -> None:
-        """Let a server rest: as long as it asked for, else longer with each failure in a row."""
-        with self._mutex:
-            if wait_s is None and self._rests_until[url] > now_s:
-                return  # Several connections saw the same failure: it counts once.
-            rest_s = min(REST_S_MIN * 2.0 ** min(self._failures[url], 10), REST_S_MAX) if wait_s is None else wait_s
-            self._failures[url] += 1
-            self._rests_until[url] = max(self._rests_until[url], now_s + rest_s)
 
 
 def ask(session: requests.Session, url: str, order: Order) -> Settled | Again:
@@ -119,7 +81,7 @@ def _word(
     """Return what an answer, or one result of many, says of an order. Raises NotABank."""
     code = answer.get("codigo")
     if status == 429 or status >= 500 or answer.get("resultado") == "desconhecido":
-        wait_s = _retry_after_s(response.headers.get("Retry-After", ""))
+        wait_s = retry_after_s(response.headers.get("Retry-After", ""))
         return Again(f"{response.url} responde {status} {code or ''}", wait_s)
     if status in {200, 201} and answer.get("sucesso") is True:
         return Settled("", replayed)
@@ -135,8 +97,3 @@ def _object_in(response: requests.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
-
-
-def _retry_after_s(text: str) -> float | None:
-    """Return the seconds that a server asks for, None if it names none (a date counts as none)."""
-    return min(float(text), RETRY_AFTER_S_MAX) if text.isascii() and text.isdigit() else None

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bank.import_client import Again, NotABank, Servers, Settled, ask, ask_all
+from bank.client.servers import Servers
+from bank.import_client import Again, NotABank, Settled, ask, ask_all
 from bank.import_plan import BadFile, Order, Schedule, plan
 from bank.money import parse_cents
 

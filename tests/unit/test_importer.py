@@ -16,7 +16,8 @@ from random import Random
 
 import pytest
 
-from bank.import_client import REST_S_MAX, NotABank, Servers
+from bank.client.servers import REST_S_MAX, Servers
+from bank.import_client import NotABank
 from bank.import_plan import BadFile, Order, Schedule, opening, plan
 from bank.importer import main
 from bank.money import parse_cents

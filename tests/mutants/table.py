@@ -130,9 +130,16 @@ MUTANTS = (
     Mutant(
         "digest without outcomes",
         "bank/ledger.py",
-        "state.chain = digests.chain(state.chain, body_checksum, head, map(to_row, entries))",
+        "state.chain = digests.chain(state.chain, body_checksum, head, rows)",
         "state.chain = digests.chain(state.chain, body_checksum, head, [])",
         "tests/unit/test_journal.py",
+    ),
+    Mutant(
+        "what waits gathers behind a record that may be lost",
+        "bank/node.py",
+        "now_ms - flight.packed_ms < GATHER_MS_MAX and (flight.pending or flight.reads)",
+        "(flight.pending or flight.reads)",
+        "tests/unit/test_node.py",
     ),
     Mutant(
         "genesis race settled locally",

@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/judge tests/simulation
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test test-cluster test-faults test-compose simulate mutants check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster test-faults test-compose simulate mutants bench bench-quick bench-guard check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,15 @@ test-faults: $(VENV)/dev ## Break real nodes again and again: FAULTS=30 SEED=1 L
 
 mutants: $(VENV)/dev ## Plant one bug after the other and see that a test catches each
 	$(BIN)/python -m tests.mutants.run
+
+bench bench-quick bench-guard: $(VENV)/bench
+	@$(BIN)/python tools/debian_packages.py tools/debian-packages-bench.txt
+	@$(BIN)/python -m bench.run $(patsubst bench-%,--%,$(filter bench-%,$@)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench: ## Measure beside peers, in one run: ONLY="single lote" SECONDS=3 ROUNDS=7; writes docs/performance
+bench-quick: ## The same in two minutes, a few telling workloads
+bench-guard: ## Compare the quick ratios with bench/baseline.json; fails if one fell
 
 simulate: $(VENV)/dev ## Run the bank in virtual time with faults: SEED=42, or SEEDS=1-20000 on all cores
 	@$(BIN)/python -m tests.simulation $(or $(SEED),$(SEEDS),1-500) $(if $(ONLY),--only $(ONLY))
@@ -87,4 +96,9 @@ $(VENV)/node: requirements.txt | $(BIN)/python
 $(VENV)/dev: requirements-dev.txt $(VENV)/node | $(BIN)/python
 	@echo 'Installing the tools for checks and tests into $(VENV)...'
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/bench: requirements-bench.txt $(VENV)/node | $(BIN)/python
+	@echo 'Installing what the benchmark needs into $(VENV)...'
+	@$(BIN)/python -m pip install --quiet -r requirements-bench.txt
 	@touch $@

@@ -56,7 +56,7 @@ def by_wrk(node: NodeProcess, connections: int) -> Speed:
     """Let wrk make the deposits."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "10s", "-s", str(SCRIPT), node.url]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    requests, duration_us, errors, p50_us, p99_us = map(int, printed.split()[-5:])
+    requests, duration_us, errors, p50_us, p99_us, _ = map(int, printed.split()[-6:])
     assert errors == 0, printed
     return Speed(requests * 1e6 / duration_us, p50_us / 1000, p99_us / 1000)
 

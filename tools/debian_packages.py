@@ -1,6 +1,6 @@
-"""See that the Debian packages which the complete tests use are there.
+"""See that the Debian packages of a list are there: those of the complete tests, or of the list file that is named.
 
-On Debian as root it installs the missing ones; elsewhere it names them, and the suites that need them skip.
+On Debian as root it installs the missing ones; elsewhere it names them, and what needs them skips.
 """
 
 import os
@@ -14,12 +14,13 @@ LIST = Path(__file__).with_name("debian-packages.txt")
 
 def main() -> int:
     """Install or name what is missing; return the exit status."""
-    missing = [name for name in wanted(LIST.read_text(encoding="utf-8")) if not is_installed(name)]
+    list_path = Path(sys.argv[1]) if len(sys.argv) > 1 else LIST
+    missing = [name for name in wanted(list_path.read_text(encoding="utf-8")) if not is_installed(name)]
     if not missing:
         return 0
     names = " ".join(missing)
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        print(f"Missing, so the tests that need them will be skipped: {names} (names of Debian packages).")
+        print(f"Missing, so what needs them will be skipped: {names} (names of Debian packages).")
         return 0
     print(f"Installing Debian packages: {names}", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}

@@ -24,6 +24,7 @@ from bank.routes.batches import batches
 from bank.routes.cluster import cluster
 from bank.routes.document import BankAPI
 from bank.routes.door import BankRequest
+from bank.routes.events import READERS_MAX, events
 from bank.routes.models import refuse_invalid
 from bank.routes.office import office
 from bank.routes.other_servers import AddressConverter, other_servers
@@ -48,9 +49,10 @@ def create_app(bank: Runtime) -> Flask:
     app.validation_error_callback = refuse_invalid
     app.extensions["banco"] = bank
     app.extensions["banco_lugares"] = threading.BoundedSemaphore(max(1, bank.config.threads // 4))
+    app.extensions["banco_leitores"] = threading.BoundedSemaphore(min(READERS_MAX, max(1, bank.config.threads // 4)))
     problems.register(app)
     answers.register(app)
-    for blueprint in (accounts, transfers, batches, other_servers, cluster, office):
+    for blueprint in (accounts, transfers, batches, other_servers, cluster, events, office):
         app.register_api(blueprint)
     app.register_blueprint(pages)
     app.register_blueprint(Swagger.register(doc_url="/openapi.json"), url_prefix="/docs")

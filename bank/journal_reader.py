@@ -61,6 +61,10 @@ class JournalReader:
         """Return what became of an operation."""
         return next(self._entries("e.operation_id = ?", pack_id(operation_id)), None)
 
+    def entries_after(self, number: int, limit: int) -> list[Entry]:
+        """Return at most `limit` entries whose numbers are greater than this one, in log order."""
+        return list(self._entries("e.number > ? ORDER BY e.number LIMIT ?", number, limit))
+
     def parts(self, entry: Entry) -> list[Entry]:
         """Return what became of the operations of an applied batch, which stand behind its own entry, in order."""
         assert isinstance(entry.operation, Batch), "only a batch has parts"

@@ -39,6 +39,7 @@ from bank.errors import (
     PositionNotReached,
     StartRefused,
 )
+from bank.feed import Feed
 from bank.joining import Joiner
 from bank.journal import Journal, has_history
 from bank.journal_copy import copy_journal
@@ -115,6 +116,7 @@ class Runtime:
         self._desk = Desk(config, session=session, committed=Committed.of(state), heard=journal.heard())
         if presence.spans_machines:
             self._desk.listen_first()
+        self.feed = Feed(self._desk, self.history)
         publisher = Publisher(self._desk, livro)
         self.administration = Administration(self._desk, publisher, self.history.record)
         self.shelf = Shelf(config.node_dir, partial(copy_journal, journal.path))

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from bank.entries import Entry
 from bank.money import format_cents
-from bank.operations import Applied, Operation, Rejected, Transfer, accounts_of
+from bank.operations import Applied, Batch, Operation, Rejected, Transfer, accounts_of
 from bank.routes.door import dump_json
 from bank.routes.problems import CODIGO_OF_REASON, Problem
 from bank.runtime import Runtime
@@ -32,6 +32,7 @@ __all__ = [
     "money",
     "movement_fields",
     "operation_id",
+    "outcome_fields",
     "register",
     "settle",
     "signed_amount",
@@ -171,6 +172,22 @@ def entry_fields(entry: Entry, account_id: str) -> dict[str, Any]:
         "id_operacao": operation.id,
         "banco": entry.bank,
     }
+
+
+def outcome_fields(entry: Entry) -> dict[str, Any]:
+    """Return an operation and what became of it, applied or refused."""
+    op, cents = signed_amount(entry.operation)
+    content: dict[str, Any] = {"id_operacao": entry.operation.id, "op": op}
+    if accounts := () if isinstance(entry.operation, Batch) else accounts_of(entry.operation):
+        content |= {"id_conta": accounts[0], "valor": money(abs(cents))}
+        content |= {"conta_destino": accounts[1]} if len(accounts) > 1 else {}
+    if isinstance(entry.outcome, Applied):
+        content["situacao"] = "aplicada"
+        content |= {"saldo": money(entry.outcome.balance_cents)} if accounts else {}
+    else:
+        content |= {"situacao": "recusada", "codigo": CODIGO_OF_REASON[entry.outcome.reason]}
+        content |= {} if entry.outcome.index is None else {"indice": entry.outcome.index}
+    return content | {"posicao": entry.position, "instante": instant(entry.instant_ms), "banco": entry.bank}
 
 
 def signed_amount(operation: Operation, *, arrives: bool = False) -> tuple[str, int]:

@@ -7,9 +7,8 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from bank.money import format_cents
-from bank.operations import Applied, Batch, accounts_of
-from bank.routes.answers import bank, instant, json_answer, money, signed_amount
-from bank.routes.problems import CODIGO_OF_REASON, Problem, problem_fields
+from bank.routes.answers import bank, instant, json_answer, outcome_fields
+from bank.routes.problems import Problem, problem_fields
 from bank.views import Health
 
 __all__ = ["cluster"]
@@ -40,24 +39,7 @@ def show_operation(path: _OperationPath) -> Response:
     entry = bank().history.entry(path.id_operacao)
     if entry is None:
         raise Problem("OPERACAO_NAO_ENCONTRADA", "Este nó não conhece a operação.")
-    op, cents = signed_amount(entry.operation)
-    content: dict[str, Any] = {
-        "sucesso": True,
-        "mensagem": "Operação encontrada.",
-        "id_operacao": path.id_operacao,
-        "op": op,
-    }
-    if accounts := () if isinstance(entry.operation, Batch) else accounts_of(entry.operation):
-        content |= {"id_conta": accounts[0], "valor": money(abs(cents))}
-        content |= {"conta_destino": accounts[1]} if len(accounts) > 1 else {}
-    if isinstance(entry.outcome, Applied):
-        content["situacao"] = "aplicada"
-        content |= {"saldo": money(entry.outcome.balance_cents)} if accounts else {}
-    else:
-        content |= {"situacao": "recusada", "codigo": CODIGO_OF_REASON[entry.outcome.reason]}
-        content |= {} if entry.outcome.index is None else {"indice": entry.outcome.index}
-    content |= {"posicao": entry.position, "instante": instant(entry.instant_ms), "banco": entry.bank}
-    return json_answer(content)
+    return json_answer({"sucesso": True, "mensagem": "Operação encontrada."} | outcome_fields(entry))
 
 
 @cluster.get("/cluster", summary="O livro e os nós / The log and the nodes")

@@ -40,6 +40,16 @@ _MINIMUM = {
     "description": "A X-Posicao de uma resposta anterior: o nó espera até tê-la alcançado, 2 s no máximo.",
     "schema": {"type": "string", "pattern": r"^[1-9][0-9]{0,8}-(0|[1-9][0-9]{0,17})-[0-9a-f]{8}$"},
 }
+_LAST_EVENT = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "O id do último evento recebido; sem ele, a partir de agora. / The last event's id.",
+    "schema": {
+        "type": "string",
+        "pattern": r"^[1-9][0-9]{0,8}-(0|[1-9][0-9]{0,17})-[0-9a-f]{8}\.(0|[1-9][0-9]{0,17})$",
+    },
+}
 _CONSISTENCY = {
     "name": "consistencia",
     "in": "query",
@@ -76,9 +86,12 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["requestBody"] = {"required": True, "content": {"application/json": body}}
     if path == "/contas/{id_conta}":
         parameters.append(_CONSISTENCY)
+    if path == "/eventos":
+        parameters.append(_LAST_EVENT)
+    media = "text/event-stream" if path == "/eventos" else "application/json"
     good = "201" if (path, method) == ("/contas", "post") else "200"
     success = {"schema": success_schema(path, method), "example": success_example(path, method)}
-    operation["responses"] = {good: {"description": "Feito. / Done.", "content": {"application/json": success}}}
+    operation["responses"] = {good: {"description": "Feito. / Done.", "content": {media: success}}}
     for status, codigos in _problems_of(path, method).items():
         examples = {codigo: {"value": problem_example(codigo, path)} for codigo in codigos}
         problem = {"schema": {"$ref": "#/components/schemas/Problema"}, "examples": examples}
@@ -94,19 +107,18 @@ _MUTATION = _NODE | {
     "CORPO_GRANDE_DEMAIS", "TIPO_NAO_SUPORTADO", "CONTA_NAO_ENCONTRADA", "VALOR_ACIMA_DO_LIMITE", "CHAVE_REUTILIZADA",
     "SOBRECARGA", "RESULTADO_DESCONHECIDO",
 }  # fmt: skip
+_HERE = {"/lote": {"CONTA_JA_EXISTE", "SALDO_INSUFICIENTE", "MESMA_CONTA"}, "/eventos": {"SOBRECARGA"}}
 
 
 def _problems_of(path: str, method: str) -> dict[int, list[str]]:
     """Return the problems that a route may answer, by status."""
-    found = set(_EVERYWHERE)
+    found = _EVERYWHERE | _HERE.get(path, set())
     if method == "post":
         found |= _MUTATION
     if path == "/contas" and method == "post":
         found |= {"CONTA_JA_EXISTE"}
     if "saque" in path or "transferencia" in path or "transacao" in path:
         found |= {"SALDO_INSUFICIENTE"}
-    if path == "/lote":
-        found |= {"CONTA_JA_EXISTE", "SALDO_INSUFICIENTE", "MESMA_CONTA"}
     if "transferencia" in path:
         found |= {"MESMA_CONTA", "SERVIDOR_DESCONHECIDO"}
     if "servidor" in path:

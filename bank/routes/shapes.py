@@ -158,6 +158,7 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
         "indice", situacao=_OUTCOME,
         optional=frozenset({"id_conta", "conta_destino", "valor", "saldo", "codigo", "indice"}),
     ),
+    ("get", "/eventos"): _field(_TEXT, "id: 1-7-87a3c9bb.1\ndata: {…}\n\n", "`data`: como em /operacoes. / As there."),
     ("get", "/cluster"): _answer(livro=_LOG, nos=_list_of(_object(_NODE), "Os nós ouvidos. / The nodes heard.")),
     ("get", "/auditoria"): _answer(
         "soma_saldos", "depositos", "saques", "epoca", "posicao", "resumo_historico", "resumo_estado", "confere",

@@ -169,6 +169,7 @@ ANSWERING = [
     "answers.py",
     "batches.py",
     "cluster.py",
+    "events.py",
     "other_servers.py",
     "pages.py",
     "problems.py",

@@ -210,7 +210,7 @@ def test_every_dependency_is_pinned_and_has_its_reason(path: str) -> None:
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
     wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
     assert wanted
-    pinned = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.]*  # \S.*")
+    pinned = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z,]+\])?==[0-9][A-Za-z0-9.]*  # \S.*")
     assert [line for line in wanted if not pinned.fullmatch(line)] == []
 
 

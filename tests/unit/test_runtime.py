@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bank.config import Config
-from bank.errors import NotReady
+from bank.errors import LogUnavailable, NotReady
 from bank.operations import Open
 from bank.runtime import Runtime, open_runtime
 from bank.views import Consistency
@@ -29,6 +29,17 @@ def test_a_node_applies_and_reads(node: Runtime) -> None:
     view = node.read_account("A", Consistency.STRONG)
     assert view.account is not None
     assert view.account.balance_cents == 5
+
+
+def test_while_the_log_may_lack_what_others_have_reads_are_marked(
+    node: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.submit(Open("k", "A", 5, 0))
+    monkeypatch.setattr(node._desk, "is_settled", lambda: False)
+    assert node.read_account("A", Consistency.DEFAULT).stale
+    assert node.read_account("A", Consistency.LOCAL).stale
+    with pytest.raises(LogUnavailable):
+        node.read_account("A", Consistency.STRONG)
 
 
 def test_a_thread_that_ends_inside_a_lock_stops_the_node(node: Runtime) -> None:

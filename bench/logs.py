@@ -30,7 +30,7 @@ from tests.support.cluster import NodeProcess
 ROUNDS = 7
 SECONDS = 2
 ACCOUNTS = 100
-SCRIPT = Path(__file__).with_name("deposits.lua")
+SCRIPT = Path(__file__).with_name("requests.lua")
 LOGS = ("embedded", "RabbitMQ")
 SIZES = (1, 3)
 CONNECTIONS = (1, 32)

@@ -15,7 +15,7 @@ from bench.servers import Server
 
 __all__ = ["Round", "measured", "wrk"]
 
-SCRIPT = Path(__file__).with_name("deposits.lua")
+SCRIPT = Path(__file__).with_name("requests.lua")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -32,10 +32,11 @@ class Round(NamedTuple):
     """Records of the log for an operation; 0 where there is no log."""
 
 
-def wrk(server: Server, connections: int, seconds: float) -> Round:
-    """Let wrk make deposits, one a request, over some connections."""
+def wrk(server: Server, connections: int, what: str, seconds: float) -> Round:
+    """Let wrk ask for what requests.lua knows under this name, one operation a request, over some connections."""
     cpu_s, position = cpu_seconds(server), position_of(server)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(SCRIPT), server.url]
+    command += ["--", what]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
     requests_made, duration_us, errors, *percentiles_us = map(int, done.stdout.split()[-6:])
     assert errors == 0, done.stdout

@@ -12,7 +12,7 @@ __all__ = ["Found", "ratios_of", "table", "write_plot"]
 Found = dict[str, dict[str, list[Round]]]
 """The rounds by workload and variant."""
 
-RATIOS = [("bank", "postgres"), ("bank", "empty route"), ("1000", "1")]
+RATIOS = [("bank", "postgres"), ("bank", "empty route"), ("one", "100"), ("local", "default"), ("1000", "1")]
 """What is compared with what where a workload has both."""
 
 

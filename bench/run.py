@@ -27,6 +27,7 @@ from bench.servers import ACCOUNTS, Server, postgres_programs, start_bank, start
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "performance"
 BASELINE = Path(__file__).with_name("baseline.json")
 LOTE_SIZES = (1, 10, 100, 1_000, 10_000)
+WORKLOADS = ("single", "mix", "hot", "reads", "lote")
 Situation = Callable[[float], Round]
 
 
@@ -34,7 +35,25 @@ def single(servers: dict[str, Server], connections: list[int]) -> Iterator[tuple
     """One deposit a request: the bank, Flask + PostgreSQL, and the empty route, over some connections."""
     for number in connections:
         for name, server in servers.items():
-            yield f"single, {number} connections", name, partial(wrk, server, number)
+            yield f"single, {number} connections", name, partial(wrk, server, number, "deposit")
+
+
+def mix(servers: dict[str, Server]) -> Iterator[tuple[str, str, Situation]]:
+    """Three deposits, a withdrawal and a transfer, and again; over 32 connections."""
+    for name, server in servers.items():
+        yield "mix, 32 connections", name, partial(wrk, server, 32, "mix")
+
+
+def hot(bank: Server) -> Iterator[tuple[str, str, Situation]]:
+    """Deposits to one account, and to 100 in turn; over 32 connections."""
+    yield "accounts, 32 connections", "one", partial(wrk, bank, 32, "hot")
+    yield "accounts, 32 connections", "100", partial(wrk, bank, 32, "deposit")
+
+
+def reads(bank: Server) -> Iterator[tuple[str, str, Situation]]:
+    """Reads of 100 accounts in turn, by consistency; over 32 connections."""
+    for consistency in ("default", "forte", "local"):
+        yield "reads, 32 connections", consistency, partial(wrk, bank, 32, consistency)
 
 
 def lote(bank: Server, sizes: list[int]) -> Iterator[tuple[str, str, Situation]]:
@@ -58,15 +77,10 @@ def run(arguments: argparse.Namespace) -> Found:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
         servers = {"bank": start_bank(stack, Path(folder))}
         situations: list[tuple[str, str, Situation]] = []
-        if "single" in arguments.only and shutil.which("wrk"):
-            servers["empty route"] = start_empty(stack)
-            if postgres_programs():
-                servers["postgres"] = start_postgres(stack)
-            else:
-                print("No PostgreSQL here (Debian package postgresql): the comparison with it is skipped.")
-            situations += single(servers, arguments.connections)
-        elif "single" in arguments.only:
-            print("No wrk here (Debian package wrk): workload single is skipped.")
+        if shutil.which("wrk"):
+            situations += by_wrk(stack, servers, arguments)
+        elif set(arguments.only) != {"lote"}:
+            print("No wrk here (Debian package wrk): all workloads but lote are skipped.")
         if "lote" in arguments.only:
             situations += lote(servers["bank"], arguments.sizes)
         for number in range(arguments.rounds + 1):
@@ -77,15 +91,36 @@ def run(arguments: argparse.Namespace) -> Found:
     return found
 
 
+def by_wrk(
+    stack: ExitStack, servers: dict[str, Server], arguments: argparse.Namespace
+) -> Iterator[tuple[str, str, Situation]]:
+    """Start the peers that these workloads compare the bank with, and yield their situations."""
+    bank = servers["bank"]
+    if {"single", "mix"} & set(arguments.only):
+        if postgres_programs():
+            servers["postgres"] = start_postgres(stack)
+        else:
+            print("No PostgreSQL here (Debian package postgresql): the comparison with it is skipped.")
+    if "mix" in arguments.only:
+        yield from mix(dict(servers))
+    if "single" in arguments.only:
+        servers["empty route"] = start_empty(stack)
+        yield from single(servers, arguments.connections)
+    if "hot" in arguments.only:
+        yield from hot(bank)
+    if "reads" in arguments.only:
+        yield from reads(bank)
+
+
 def parsed() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m bench.run")
-    parser.add_argument("--only", nargs="+", choices=["single", "lote"], default=["single", "lote"])
+    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--seconds", type=float, default=3, help="of each situation in each round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--sizes", type=int, nargs="+", default=list(LOTE_SIZES))
-    parser.add_argument("--quick", action="store_true", help="3 rounds of 2 s, 32 connections, batches of 1 and 1000")
+    parser.add_argument("--quick", action="store_true", help="the same in two minutes: fewer rounds and sizes")
     parser.add_argument("--guard", action="store_true", help="compare the ratios with bench/baseline.json")
     arguments = parser.parse_args()
     if arguments.quick or arguments.guard:

@@ -181,7 +181,7 @@ def test_with_all_nodes_alive_the_bank_is_back_by_itself_with_every_answer_that_
         open_accounts(cluster)
         customers = crowd(cluster, 4)
         eventually(lambda: answered(customers) > 50, seconds=60)
-        disk.sync()
+        save(disk, own_broker)
         enough = answered(customers) + 50
         eventually(lambda: answered(customers) > enough, seconds=60)
         cut_power(disk, own_broker)

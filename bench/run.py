@@ -116,7 +116,7 @@ def parsed() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m bench.run")
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
-    parser.add_argument("--seconds", type=float, default=3, help="of each situation in each round")
+    parser.add_argument("--seconds", type=int, default=3, help="of each situation in each round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--sizes", type=int, nargs="+", default=list(LOTE_SIZES))

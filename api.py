@@ -29,6 +29,7 @@ from bank.routes.models import refuse_invalid
 from bank.routes.office import office
 from bank.routes.other_servers import AddressConverter, other_servers
 from bank.routes.pages import pages
+from bank.routes.panel.frame import panel
 from bank.routes.server import listen
 from bank.routes.transfers import transfers
 from bank.runtime import Ending, Runtime, open_runtime
@@ -54,6 +55,7 @@ def create_app(bank: Runtime) -> Flask:
     answers.register(app)
     for blueprint in (accounts, transfers, batches, other_servers, cluster, events, office):
         app.register_api(blueprint)
+    app.register_blueprint(panel)
     app.register_blueprint(pages)
     app.register_blueprint(Swagger.register(doc_url="/openapi.json"), url_prefix="/docs")
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)

@@ -339,6 +339,17 @@ def test_a_transfer_to_itself_and_an_account_opened_twice_are_refused_in_words(b
     assert (sent.status_code, "Conta já existe" in sent.text) == (409, True)
 
 
+@pytest.mark.parametrize("path", ["a%20b", "-x", "%3Cscript%3E"])
+def test_what_can_be_no_account_never_reaches_the_log(bank: Cluster, path: str) -> None:
+    node = bank.nodes[0]
+    bank.settled_books()
+    before = node.get("/painel/pulso").json()["lancamentos"]
+    fields = {"Idempotency-Key": secrets.token_hex(8), "valor": "1"}
+    sent = requests.post(f"{node.url}/painel/contas/{path}/deposito", data=fields, timeout=15)
+    assert (sent.status_code, "Conta não encontrada" in sent.text) == (404, True)
+    assert node.get("/painel/pulso").json()["lancamentos"] == before
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -35,6 +35,7 @@ accounts = Blueprint("contas", __name__, url_prefix="/painel/contas")
 
 PAGE_ACCOUNTS = 50
 PAGE_ENTRIES = 25
+_NO_ACCOUNT = "Nenhum nó conhece uma conta com este id."
 _AMOUNTS = {"saldo", "limite", "valor"}
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -62,7 +63,7 @@ def show_account(id_conta: str) -> AnyResponse:
     """Show an account, linearizable or marked, and a page of its statement."""
     view = bank().read_account(_checked(id_conta), Consistency.DEFAULT)
     if view.account is None:
-        raise Problem("CONTA_NAO_ENCONTRADA", headers={"X-Defasada": "sim"} if view.stale else {})
+        raise Problem("CONTA_NAO_ENCONTRADA", _NO_ACCOUNT, headers={"X-Defasada": "sim"} if view.stale else {})
     return Response(_account_page(id_conta, view))
 
 
@@ -131,7 +132,7 @@ def _checked(id_conta: str) -> str:
     try:
         return checked_account_id(id_conta)
     except ValueError:
-        raise Problem("CONTA_NAO_ENCONTRADA") from None
+        raise Problem("CONTA_NAO_ENCONTRADA", _NO_ACCOUNT) from None
 
 
 def _list_page(attempt: Attempt | None = None) -> str:

@@ -61,7 +61,7 @@ async function readStream() {
   const answer = await fetch("/eventos", { headers: { "Last-Event-ID": mark }, signal: reading.signal });
   if (answer.status === 400 || answer.status === 409) location.reload(); // the history was replaced
   if (!answer.ok) {
-    const seconds = Number(answer.headers.get("Retry-After") ?? 5);
+    const seconds = Number(answer.headers.get("Retry-After")) || 5;
     tell(say(answer.status === 429 ? words.cheio : words.caiu, { seconds }));
     return seconds;
   }
@@ -72,7 +72,7 @@ async function readStream() {
     rest = blocks.pop();
     show(blocks);
   }
-  return 0;
+  return 1;
 }
 
 async function* chunks(stream) {

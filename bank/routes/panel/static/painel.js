@@ -1,7 +1,8 @@
 // What all pages share: times in the reader's own zone, amounts as people write them, words from the page.
 
 const language = document.documentElement.lang;
-const clock = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" });
+const full = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" });
+const short = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 
 export const words = JSON.parse(document.querySelector("main").dataset.words ?? "{}");
 
@@ -17,11 +18,16 @@ export function reais(text) {
   return `${sign && "−"}R$\u00a0${whole.replace(/\B(?=(\d{3})+$)/g, separator)}${point}${fraction}`;
 }
 
-export function time(instant) {
-  const element = document.createElement("time");
-  element.dateTime = instant;
-  element.textContent = clock.format(new Date(instant));
+function showTime(element) {
+  const moment = new Date(element.dateTime);
+  element.textContent = (element.className === "short" ? short : full).format(moment);
+  element.title = full.format(moment);
   return element;
+}
+
+// The time of day, for what happens now.
+export function time(instant) {
+  return showTime(Object.assign(document.createElement("time"), { dateTime: instant, className: "short" }));
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -31,4 +37,4 @@ export function write(element, text) {
   if (element && element.textContent !== String(text)) element.textContent = text;
 }
 
-for (const element of document.querySelectorAll("time")) element.replaceWith(time(element.dateTime));
+document.querySelectorAll("time").forEach(showTime);

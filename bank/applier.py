@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from bank import records
 from bank.asking import resolve
-from bank.desk import Committed, Desk, monotonic_ms
+from bank.committed import Committed
+from bank.desk import Desk, monotonic_ms
 from bank.errors import LogLost, LogReopened, LogUnreachable
 from bank.joining import Joiner
 from bank.journal import AppliedRecord, Journal

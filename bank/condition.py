@@ -28,8 +28,11 @@ class Troubles:
     clock_off: bool = False
 
 
-def condition_of(troubles: Troubles, *, is_stopping: bool, lost_to_others: str, may_write: bool) -> Condition:
-    """Return the gravest trouble, as a state and a refusal. `lost_to_others`: what members have that the log lost."""
+def condition_of(troubles: Troubles, *, is_stopping: bool, lost_to_others: str, starting: str) -> Condition:
+    """Return the gravest trouble, as a state and a refusal.
+
+    `lost_to_others` says what members have that the log lost, `starting` why the node does not write yet.
+    """
     gravest_first: tuple[tuple[str, type[NotAccepted], str], ...] = (
         ("parando", NotReady, "The node is stopping." if is_stopping else ""),
         ("falha", NotReady, troubles.failure),
@@ -38,7 +41,7 @@ def condition_of(troubles: Troubles, *, is_stopping: bool, lost_to_others: str, 
         ("livro_perdido", LogUnavailable, troubles.log_lost),
         ("sem_livro", LogUnavailable, troubles.log_down),
         ("livro_perdido", LogUnavailable, lost_to_others),
-        ("iniciando", NotReady, "" if may_write else "The node is attaching to the log."),
+        ("iniciando", NotReady, starting),
         ("atrasado", NotReady, "The node lags behind the log." if troubles.lagging else ""),
         ("relogio", NotReady, "The clock of this node is far from the others'." if troubles.clock_off else ""),
     )

@@ -41,6 +41,8 @@ class Config:
     """What nodes and operators show one another; empty: not asked for."""
     servers_allowed: tuple[str, ...] = ()
     """Other banks, outside this log, that this node may ask on behalf of a customer."""
+    join_only: bool = False
+    """True: this node never begins a bank, however empty its log looks."""
     allow_anonymous: bool = False
     threads: int = 32
     request_deadline_ms: int = 10_000
@@ -127,6 +129,7 @@ class Config:
             amqp_key=environ.get("AMQP_KEY", ""),
             cluster_key=environ.get("CLUSTER_KEY", ""),
             servers_allowed=_urls(environ, "SERVERS_ALLOWED"),
+            join_only=environ.get("JOIN_ONLY") == "1",
             allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
             threads=_whole_number(environ, "THREADS", 32),
         )

@@ -7,25 +7,22 @@ Nobody does I/O or waits for an answer while holding it. Answers are given after
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from bank.asking import Asked, resolve
 from bank.attachment import Attachment, Place
+from bank.committed import Committed
 from bank.condition import Condition, Troubles, condition_of
 from bank.config import Config
 from bank.errors import NotReady, OutcomeUnknown
 from bank.node import Node
 from bank.operations import Operation
 from bank.records import Base, version_of
-from bank.state import State, state_digest
-from bank.views import Token
 from bank.waiting import Head
 from replication.log import Replicas
 from replication.presence import Peer, PeerTable
 
-__all__ = ["Committed", "Desk", "clock_ms", "monotonic_ms"]
-
+__all__ = ["Desk", "clock_ms", "monotonic_ms"]
 
 log = logging.getLogger(__name__)
 
@@ -38,36 +35,6 @@ def monotonic_ms() -> int:
 def clock_ms() -> int:
     """Return the wall clock: milliseconds since 1970, UTC."""
     return time.time_ns() // 1_000_000
-
-
-class Committed(NamedTuple):
-    """What is on this node's disk: nothing later than this may leave the node."""
-
-    log_id: str
-    epoch: int
-    version: int
-    position: int
-    chain: bytes
-    digest: bytes
-    members: Mapping[str, tuple[int, ...]]
-    """With the record versions that each can do."""
-
-    @classmethod
-    def of(cls, state: State) -> "Committed":
-        """Take it from a state that was just committed or loaded."""
-        digest = state_digest(state)
-        log = (state.log_id, state.epoch, state.version)
-        return cls(*log, state.position, state.chain, digest, dict(state.members))
-
-    @property
-    def place(self) -> Place:
-        """Epoch and position."""
-        return self.epoch, self.position
-
-    @property
-    def token(self) -> Token:
-        """The form in which customers see it."""
-        return Token(self.epoch, self.position, self.chain.hex()[:8])
 
 
 class Desk:
@@ -118,8 +85,15 @@ class Desk:
             self.troubles,
             is_stopping=self.stopping.is_set(),
             lost_to_others=self._lost_to_others(),
-            may_write=self.may_publish() and self.config.node_name in self.committed.members,
+            starting=self._starting(),
         )
+
+    def _starting(self) -> str:
+        if self.may_publish() and self.config.node_name in self.committed.members:
+            return ""
+        if self.config.join_only and self.attachment.at_end and not self.committed.log_id:
+            return "The log holds no bank, and this node begins none (JOIN_ONLY)."
+        return "The node is attaching to the log."
 
     def _lost_to_others(self) -> str:
         if not self.attachment.is_past_end:

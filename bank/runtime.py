@@ -26,8 +26,9 @@ from bank.asking import outcomes_of
 from bank.backends import open_log
 from bank.branches import Branches
 from bank.caretaker import Caretaker
+from bank.committed import Committed
 from bank.config import Config
-from bank.desk import Committed, Desk
+from bank.desk import Desk
 from bank.errors import (
     JournalReplaced,
     LogUnavailable,

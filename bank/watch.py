@@ -113,7 +113,9 @@ class Watchdog:
     def _begin_log(self, now_ms: int) -> None:
         """Begin the log if it is empty and nobody has a history; if several nodes do, the first record counts."""
         desk = self._desk
-        if desk.committed.log_id or now_ms < self._genesis_after_ms or not desk.attachment.at_end:
+        if desk.config.join_only or desk.committed.log_id:
+            return
+        if now_ms < self._genesis_after_ms or not desk.attachment.at_end:
             return
         self._genesis_after_ms = now_ms + desk.config.genesis_wait_ms
         histories = self._histories()

@@ -67,6 +67,20 @@ def test_a_node_that_comes_late_under_load_takes_a_copy_and_holds_the_same(tmp_p
         assert not list(late.folder.glob("entrada*"))
 
 
+def test_who_is_to_join_waits_for_somebody_who_begins_the_bank(tmp_path: Path) -> None:
+    joins, begins = NodeProcess(tmp_path, environment={"JOIN_ONLY": "1"}), NodeProcess(tmp_path)
+    try:
+        joins.start()
+        eventually(lambda: state_of(joins) and "begins none (JOIN_ONLY)" in joins.get("/saude").text, seconds=30)
+        begins.start().wait_ready()
+        joins.wait_ready()
+        assert joins.post("/contas", {"id_conta": "ana", "saldo": 1}).status_code == 201
+        assert begins.get("/contas/ana").json()["saldo"] == 1
+    finally:
+        joins.kill()
+        begins.kill()
+
+
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_giver_killed_in_the_middle_is_replaced_by_another(tmp_path: Path) -> None:

@@ -149,6 +149,13 @@ MUTANTS = (
         "tests/unit/test_replica.py",
     ),
     Mutant(
+        "a second bank, begun by one that was to join",
+        "bank/watch.py",
+        "if desk.config.join_only or desk.committed.log_id:",
+        "if desk.committed.log_id:",
+        "tests/unit/test_watch.py",
+    ),
+    Mutant(
         "a rebuilding that forgets the tail",
         "bank/caretaker.py",
         "                self._branches.bring_home()",

@@ -31,13 +31,14 @@ class Gone(ConnectionError):  # noqa: N818 - a state
 class Machine:
     """Started, crashed, paused and stopped by the world."""
 
-    def __init__(self, world: "World", number: int) -> None:
+    def __init__(self, world: "World", number: int, *, join_only: bool) -> None:
         self._world = world
         self.name = f"banco-{number}"
         folder = world.folder if world.draw_shared_disk else world.folder / f"machine-{number}"
         self.config = Config(
-            node_name=self.name, port=5000 + number, data_dir=folder, threads=8, cluster_key=f"key-of-{self.name:.>20}"
-        )
+            node_name=self.name, port=5000 + number, data_dir=folder, threads=8, join_only=join_only,
+            cluster_key=f"key-of-{self.name:.>20}",
+        )  # fmt: skip
         self.log_link, self.presence_link, self.peer_link = (
             Link(world.scheduler, world.draw, world.draw.choice([0.02, 0.02, 0.4])) for _ in range(3)
         )

@@ -112,7 +112,7 @@ class World:
             self.by_name: dict[str, Machine] = {}
             self.by_address: dict[str, Machine] = {}
             for _ in range(self.plan.machines):
-                self._add_machine()
+                self._add_machine(join_only=False)
             self.scheduler.spawn("director", self._direct)
             try:
                 self.scheduler.run()
@@ -128,8 +128,8 @@ class World:
         if not holds:
             raise Violation(sentence)
 
-    def _add_machine(self) -> Machine:
-        machine = Machine(self, len(self.machines) + 1)
+    def _add_machine(self, *, join_only: bool) -> Machine:
+        machine = Machine(self, len(self.machines) + 1, join_only=join_only)
         self.machines.append(machine)
         self.by_name[machine.name] = self.by_address[machine.config.addresses[0]] = machine
         return machine
@@ -293,10 +293,8 @@ class World:
                 if machine.log is not None:
                     machine.log.faults.extend(faults)
             case "join", _:
-                # Nobody begins a bank in what is left of another one while all who know that are away.
-                is_known = any(one.life for one in self.machines) and self.store.length
-                if is_known and len(self.machines) < 5:
-                    self._add_machine().start()
+                if len(self.machines) < 5:
+                    self._add_machine(join_only=True).start()
             case "disk", (float(for_s),):
                 machine.crash()
                 _empty(machine.config.node_dir)

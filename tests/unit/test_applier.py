@@ -9,8 +9,9 @@ import pytest
 from bank import records
 from bank.applier import Applier
 from bank.asking import Asked
+from bank.committed import Committed
 from bank.config import Config
-from bank.desk import Committed, Desk
+from bank.desk import Desk
 from bank.errors import JournalFailed, LogReopened
 from bank.journal import Journal
 from bank.ledger import genesis_operation

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bank import joining
+from bank.committed import Committed
 from bank.config import Config
-from bank.desk import Committed, Desk, monotonic_ms
+from bank.desk import Desk, monotonic_ms
 from bank.errors import LogUnreachable
 from bank.joining import Joiner
 from bank.state import State

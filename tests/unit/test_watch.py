@@ -2,13 +2,16 @@
 
 import pytest
 
+from bank.committed import Committed
 from bank.config import Config
-from bank.desk import Committed, Desk
+from bank.desk import Desk
 from bank.errors import StartRefused
+from bank.publisher import Publisher
 from bank.records import Base
 from bank.state import State
 from bank.waiting import Head
 from bank.watch import TWIN_WAIT_MS, Herald, Watchdog
+from replication.memory import MemoryLog
 from replication.presence import Heartbeat
 
 
@@ -59,6 +62,20 @@ def test_operations_wait_from_the_moment_the_log_is_down(desk: Desk) -> None:
     assert desk.may_publish()
     desk.log_is_down("The log does not answer.")
     assert not desk.may_publish()
+
+
+@pytest.mark.parametrize("join_only", [False, True])
+def test_who_is_to_join_begins_no_bank_and_says_what_it_waits_for(*, join_only: bool) -> None:
+    desk = Desk(
+        Config(node_name="banco-1", join_only=join_only), session="s", committed=Committed.of(State()), heard={}
+    )
+    publisher = Publisher(desk, MemoryLog())
+    desk.attachment.begin(now_ms=0, marker_seq=1)
+    desk.attachment.returned(1, (1, 0))
+    watchdog = Watchdog(desk, publisher, None, histories=list)  # type: ignore[arg-type]
+    watchdog._begin_log(watchdog._genesis_after_ms)
+    assert (publisher.beginning is None) == join_only
+    assert ("begins none (JOIN_ONLY)" in str(desk.condition().refusal)) == join_only
 
 
 def twin(session: str, beat: int) -> Heartbeat:

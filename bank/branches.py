@@ -19,7 +19,7 @@ from bank.entries import Entry
 from bank.errors import JournalFailed, NotAccepted, OutcomeUnknown
 from bank.journal_branch import entries_after_fork
 from bank.journal_copy import BRANCH, FILE_NAME, sync
-from bank.operations import Applied, Batch, CustomerOperation, Operation, Rejected, Uphold
+from bank.operations import Applied, Batch, CustomerOperation, Operation, Rejected, Uphold, is_same
 from bank.views import Answer
 
 __all__ = ["REPORT", "Branches"]
@@ -89,8 +89,9 @@ class Branches:
 
     def _differs(self, entry: Entry) -> bool:
         now = self._entry_of(entry.operation.id)
-        was_refused = isinstance(entry.outcome, Rejected)
-        return now is None or now.operation != entry.operation or isinstance(now.outcome, Rejected) != was_refused
+        if now is None or not is_same(now.operation, entry.operation):
+            return True
+        return isinstance(now.outcome, Rejected) != isinstance(entry.outcome, Rejected)
 
     def _put_aside(self, branch: Path, differing: list[Entry]) -> None:
         aside = branch.with_name(branch.name.replace("ramo-", "antigo-", 1))

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from bank.operations import (
     Activate,
@@ -20,6 +20,7 @@ from bank.operations import (
     Join,
     Open,
     Operation,
+    Origin,
     Outcome,
     Reason,
     Rejected,
@@ -111,19 +112,28 @@ def _content(operation: Operation) -> Row:
     """Return op, account_id, counterpart_id, amount_cents, details."""
     match operation:
         case Deposit():
-            return ("deposito", operation.account_id, None, operation.amount_cents, None)
+            return ("deposito", operation.account_id, None, operation.amount_cents, _origin(operation))
         case Withdraw():
-            return ("saque", operation.account_id, None, operation.amount_cents, None)
+            return ("saque", operation.account_id, None, operation.amount_cents, _origin(operation))
         case Transfer():
-            return ("transferencia", operation.account_id, operation.counterpart_id, operation.amount_cents, None)
+            accounts = operation.account_id, operation.counterpart_id
+            return ("transferencia", *accounts, operation.amount_cents, _origin(operation))
         case Open():
             return ("abertura", operation.account_id, None, operation.balance_cents, _details(operation))
         case Batch() | Genesis() | Join() | Retire() | Activate() | Reopen() | Uphold():
             return (operation.__struct_config__.tag, None, None, None, _details(operation))
 
 
+def _origin(operation: Deposit | Withdraw | Transfer) -> str | None:
+    return None if operation.origin is UNSET else msgspec.json.encode(operation.origin).decode()
+
+
 def _details(operation: Operation) -> str:
     return msgspec.json.encode(operation).decode()
+
+
+def _origin_in(details: str | None) -> Origin | UnsetType:
+    return UNSET if details is None else msgspec.json.decode(details, type=Origin)
 
 
 def from_row(row: Row, *, instant_ms: int, bank: str) -> Entry:
@@ -135,11 +145,11 @@ def from_row(row: Row, *, instant_ms: int, bank: str) -> Entry:
     operation: Operation
     match op:
         case "deposito":
-            operation = Deposit(operation_id, account_id, amount_cents)
+            operation = Deposit(operation_id, account_id, amount_cents, origin=_origin_in(details))
         case "saque":
-            operation = Withdraw(operation_id, account_id, amount_cents)
+            operation = Withdraw(operation_id, account_id, amount_cents, origin=_origin_in(details))
         case "transferencia":
-            operation = Transfer(operation_id, account_id, counterpart_id, amount_cents)
+            operation = Transfer(operation_id, account_id, counterpart_id, amount_cents, origin=_origin_in(details))
         case _:
             operation = msgspec.json.decode(details, type=Operation)
     outcome: Outcome

@@ -244,7 +244,8 @@ class Node:
             pending = self._pending.pop(operation, None)
             if pending is None:
                 continue
-            is_first = mine and entry.position == position
+            # Two requests from different places may be one operation, and stand in one record.
+            is_first = mine and entry.position == position and entry.operation == operation
             completions += [
                 Completion(waiter, Answer(entry, replayed=not is_first or place > 0))
                 for place, waiter in enumerate(pending.waiters)

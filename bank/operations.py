@@ -16,6 +16,12 @@ from msgspec.structs import replace
 from bank.money import MAX_CENTS
 
 __all__ = [
+    "BATCH_ID",
+    "BATCH_KEY",
+    "KEY",
+    "OPERATION_ID",
+    "PRINCIPAL",
+    "SCOPE_END",
     "AccountId",
     "Activate",
     "Applied",
@@ -28,6 +34,7 @@ __all__ = [
     "Open",
     "Operation",
     "OperationId",
+    "Origin",
     "Outcome",
     "Reason",
     "Rejected",
@@ -38,12 +45,22 @@ __all__ = [
     "Withdraw",
     "accounts_of",
     "ids_of",
+    "is_same",
+    "scope_of",
+    "scoped",
 ]
 
 ACCOUNT_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
-OPERATION_ID = r"^[ -~]{1,255}\Z"
-BATCH_ID = r"^[ -~]{1,250}\Z"
-"""So that `<id>/9999`, an operation of the batch, is an id as well."""
+KEY = r"^[ -~]{1,255}\Z"
+"""What a customer names an operation by."""
+BATCH_KEY = r"^[ -~]{1,250}\Z"
+"""So that `<key>/9999`, an operation of the batch, is a key as well."""
+PRINCIPAL = r"^[a-z0-9][a-z0-9._-]{0,39}\Z"
+SCOPE_END = "\x1f"
+"""Stands between a principal and the key, in no key and in no name: the keys of one are not those of another."""
+_SCOPE = r"^([a-z0-9][a-z0-9._-]{0,39}\x1f)?"
+OPERATION_ID = _SCOPE + KEY[1:]
+BATCH_ID = _SCOPE + BATCH_KEY[1:]
 BATCH_OPERATIONS_MAX = 10_000
 NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 HOLDER = r"^[^\x00-\x1f\x7f]{1,200}\Z"
@@ -61,7 +78,19 @@ class _Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"
     id: OperationId
 
 
-class Open(_Operation, frozen=True, tag="abertura"):
+class Origin(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which request asked, and from where: what no two requests need have in common to be the same."""
+
+    request_id: Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
+    address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F:.]{0,45}\Z")]
+
+
+class _Asked(_Operation, frozen=True, kw_only=True):
+    origin: Origin | UnsetType = field(name="origem", default=UNSET)
+    """Known where the bank knows its principals."""
+
+
+class Open(_Asked, frozen=True, tag="abertura"):
     """Open an account with a balance, an overdraft limit and perhaps a holder."""
 
     account_id: AccountId = field(name="conta")
@@ -70,21 +99,21 @@ class Open(_Operation, frozen=True, tag="abertura"):
     holder: Holder | UnsetType = field(name="titular", default=UNSET)
 
 
-class Deposit(_Operation, frozen=True, tag="deposito"):
+class Deposit(_Asked, frozen=True, tag="deposito"):
     """Money in from outside."""
 
     account_id: AccountId = field(name="conta")
     amount_cents: Cents = field(name="valor")
 
 
-class Withdraw(_Operation, frozen=True, tag="saque"):
+class Withdraw(_Asked, frozen=True, tag="saque"):
     """Money out to outside."""
 
     account_id: AccountId = field(name="conta")
     amount_cents: Cents = field(name="valor")
 
 
-class Transfer(_Operation, frozen=True, tag="transferencia"):
+class Transfer(_Asked, frozen=True, tag="transferencia"):
     """Money from one account to another: both legs or none."""
 
     account_id: AccountId = field(name="conta")
@@ -95,7 +124,7 @@ class Transfer(_Operation, frozen=True, tag="transferencia"):
 CustomerOperation = Open | Deposit | Withdraw | Transfer
 
 
-class Batch(_Operation, frozen=True, tag="lote"):
+class Batch(_Asked, frozen=True, tag="lote"):
     """Several operations of customers, in this order: all of them or none."""
 
     id: Annotated[str, Meta(pattern=BATCH_ID)]
@@ -106,7 +135,7 @@ class Batch(_Operation, frozen=True, tag="lote"):
     @property
     def operations(self) -> Iterator[CustomerOperation]:
         """The parts as the bank remembers them: number i under the id `<id>/<i>`, whatever stands inside."""
-        return (replace(part, id=f"{self.id}/{index}") for index, part in enumerate(self.parts))
+        return (replace(part, id=f"{self.id}/{index}", origin=self.origin) for index, part in enumerate(self.parts))
 
 
 class Genesis(_Operation, frozen=True, tag="genesis"):
@@ -213,8 +242,28 @@ def accounts_of(operation: Operation) -> tuple[str, ...]:
             return ()
 
 
+def scoped(principal: str, key: str) -> str:
+    """Return the id under which the bank remembers what this principal asks for with this key."""
+    return f"{principal}{SCOPE_END}{key}"
+
+
+def scope_of(operation_id: str) -> tuple[str, str]:
+    """Return principal and key; the principal is empty if nobody asked who it was."""
+    principal, _, key = operation_id.rpartition(SCOPE_END)
+    return principal, key
+
+
+def is_same(first: Operation, asked: Operation) -> bool:
+    """Tell whether two operations ask for the same, whoever asked and from where."""
+    if not isinstance(asked, CustomerOperation | Batch) or type(first) is not type(asked):
+        return first == asked
+    return first == replace(asked, id=first.id, origin=first.origin)
+
+
 def ids_of(operation: Operation) -> Iterator[str]:
-    """Yield the ids under which the operation is remembered: its own, and those of a batch's parts."""
+    """Yield the ids under which it may be remembered: its own, its bare key, and those of a batch's parts."""
     yield operation.id
+    if SCOPE_END in operation.id:
+        yield scope_of(operation.id)[1]
     if isinstance(operation, Batch):
         yield from (part.id for part in operation.operations)

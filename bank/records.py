@@ -9,9 +9,9 @@ import hashlib
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct, field
+from msgspec import UNSET, Meta, Raw, Struct, field
 
-from bank.operations import NODE_NAME, Batch, Operation, Reopen, Uphold
+from bank.operations import NODE_NAME, SCOPE_END, Batch, Operation, Reopen, Uphold
 
 __all__ = [
     "MAX_BATCH_BYTES",
@@ -34,8 +34,8 @@ MAX_RECORD_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = MAX_RECORD_BYTES - 4096
 """Leaves room for a record's head, and for the refusal that a batch may have to be entered as."""
 MAX_RECORD_OPERATIONS = 8192
-VERSIONS = (1, 2)
-"""The record versions that this program reads and writes. Version 2 may hold batches."""
+VERSIONS = (1, 2, 3)
+"""The record versions that this program reads and writes. From 2 on there may be batches, from 3 on principals."""
 
 _INT63 = 2**63 - 1
 _Count = Annotated[int, Meta(ge=0, le=_INT63)]
@@ -87,17 +87,25 @@ def decode(body: bytes) -> Record:
     if len(body) > MAX_RECORD_BYTES:
         raise InvalidRecord(f"{len(body)} bytes; at most {MAX_RECORD_BYTES}")
     record = _decode(_decoder, body)
-    if record.version == 1 and any(version_of(operation) > 1 for operation in record.operations):
-        raise InvalidRecord("a batch in a record of version 1")  # as programs find that know no other version
+    if record.version < VERSIONS[-1] and any(version_of(operation) > record.version for operation in record.operations):
+        # As programs find that know no later version.
+        raise InvalidRecord(f"a batch, or who asked for something, in a record of version {record.version}")
     return record
 
 
 def version_of(operation: Operation) -> int:
     """Return the first record version that may hold the operation."""
     match operation:
-        case Batch() | Uphold(operation=Batch()) | Uphold(index=int()):
-            return 2
-    return 1
+        case Batch():
+            return max(2, _version_of_names(operation), *map(_version_of_names, operation.parts))
+        case Uphold():
+            own = 2 if isinstance(operation.index, int) else 1
+            return max(own, _version_of_names(operation), version_of(operation.operation))
+    return _version_of_names(operation)
+
+
+def _version_of_names(operation: Operation) -> int:
+    return 3 if SCOPE_END in operation.id or getattr(operation, "origin", UNSET) is not UNSET else 1
 
 
 def check_operation(encoded: bytes) -> None:

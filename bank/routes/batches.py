@@ -18,10 +18,10 @@ from bank.entries import Entry
 from bank.errors import NotAccepted, OutcomeUnknown
 from bank.operations import (
     ACCOUNT_ID,
-    BATCH_ID,
+    BATCH_KEY,
     BATCH_OPERATIONS_MAX,
     HOLDER,
-    OPERATION_ID,
+    KEY,
     Applied,
     Batch,
     CustomerOperation,
@@ -52,7 +52,7 @@ def _text_like(pattern: str, example: str) -> Meta:
 
 
 _Account = Annotated[str, _text_like(ACCOUNT_ID, "maria")] | Annotated[int, Meta(ge=0)]
-_Id = Annotated[str, _text_like(OPERATION_ID, "pedido-17")]
+_Id = Annotated[str, _text_like(KEY, "pedido-17")]
 _Holder = Annotated[str, _text_like(HOLDER, "Maria")]
 _Money = Annotated[Raw, Meta(extra_json_schema=MONEY)]
 _MoneyOrZero = Annotated[Raw, Meta(extra_json_schema=MONEY_OR_ZERO | {"default": 0})]
@@ -152,7 +152,7 @@ _decoder = msgspec.json.Decoder(Lote)
 def apply_batch() -> Response:
     """Takes effect in its order. With `atomico` all or nothing: one operation, with one id, without ids inside."""
     key = operation_id()
-    if not re.search(BATCH_ID, key):
+    if not re.search(BATCH_KEY, key):
         raise _invalid("Idempotency-Key", "no máximo 250 caracteres num lote", key)
     body = cast("BankRequest", request).checked_json()
     try:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from bank.errors import BankError, NotAccepted, OutcomeUnknown
-from bank.operations import Applied, Batch, Deposit, Open, Operation, Transfer, Withdraw
+from bank.operations import (
+    Applied,
+    Batch,
+    CustomerOperation,
+    Deposit,
+    Open,
+    Origin,
+    Transfer,
+    Withdraw,
+    is_same,
+    scoped,
+)
 from bank.runtime import Runtime
 from bank.views import Answer, Consistency, Token
 from locks.bakery import LockTimeout
@@ -32,6 +43,9 @@ CODES = {
 }
 
 
+Asked = CustomerOperation | Batch
+
+
 class Customer:
     """One customer, who does one thing at a time."""
 
@@ -40,6 +54,9 @@ class Customer:
         self._name = f"c{number}"
         self._draw = random.Random(f"customer {number} of {world.seed}")
         self._asked = 0
+        self._attempts = 0
+        self._is_known = number % 2 == 1
+        """Whether the bank knows who this is."""
         self._token: Token | None = None
         self._gives_up = number > 0 and self._draw.random() < 0.3
 
@@ -70,8 +87,10 @@ class Customer:
             self._world.asked.append(operation)
             self._insist(operation)
 
-    def _operation(self) -> Operation:
+    def _operation(self) -> Asked:
         draw, key = self._draw, f"{self._name}-{self._asked}"
+        if self._is_known:
+            key = scoped(self._name, key)
         account, other = draw.sample(list(ACCOUNTS), 2)
         amount = draw.choice([1, draw.randint(1, 3_000), draw.randint(1, 12_000)])
         kind = draw.random()
@@ -87,7 +106,7 @@ class Customer:
 
     # --- writes --------------------------------------------------------------------------------------------------
 
-    def _insist(self, operation: Operation) -> None:
+    def _insist(self, operation: Asked) -> None:
         """Repeat the request under its key, at other counters too, until it has a final answer."""
         world = self._world
         late_ns = world.scheduler.now_ns + int(SETTLED_S_MAX * S)
@@ -97,14 +116,17 @@ class Customer:
             world.check(world.scheduler.now_ns < late_ns, f"{operation.id} got no final answer")
             world.scheduler.sleep(self._draw.random())
 
-    def _attempt(self, operation: Operation) -> bool:
+    def _attempt(self, operation: Asked) -> bool:
         """Ask once; tell whether the answer is final."""
         world = self._world
         machine = self._draw.choice(world.machines)
         patience_s = self._draw.choice([1.0, 12.0])
         event = self._begin(machine.name, operation)
+        self._attempts += 1
+        origin = Origin(f"{self._name}:{self._attempts}", "10.0.0.1") if self._is_known else operation.origin
+        asked = replace(operation, origin=origin)
         try:
-            answer = machine.ask(lambda bank: bank.submit(operation), patience_s)
+            answer = machine.ask(lambda bank: bank.submit(asked), patience_s)
         except ConnectionRefusedError:
             return self._end(event, "not_applied")
         except (OutcomeUnknown, ConnectionError):
@@ -114,16 +136,16 @@ class Customer:
         outcome, told = self._told(operation, answer)
         return self._end(event, outcome, **told)
 
-    def _told(self, operation: Operation, answer: Answer) -> tuple[str, dict[str, Any]]:
+    def _told(self, operation: Asked, answer: Answer) -> tuple[str, dict[str, Any]]:
         outcome = answer.entry.outcome
-        if answer.entry.operation != operation:
+        if not is_same(answer.entry.operation, operation):
             return "refused", {"code": "CHAVE_REUTILIZADA"}
         if isinstance(outcome, Applied):
             balance = None if isinstance(operation, Batch) else outcome.balance_cents
             return "ok", {"balance_cents": balance, "replayed": answer.replayed}
         return "refused", {"code": CODES[outcome.reason.value], "replayed": answer.replayed}
 
-    def _begin(self, node: str, operation: Operation) -> dict[str, Any]:
+    def _begin(self, node: str, operation: Asked) -> dict[str, Any]:
         parts = tuple(Part(**_move(part)) for part in operation.parts) if isinstance(operation, Batch) else ()
         what = {"op": "batch", "account": parts[0].account, "parts": parts} if parts else _move(operation)
         return self._world.history.begin(client=self._name, node=node, id=operation.id, **what)

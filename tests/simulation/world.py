@@ -36,7 +36,7 @@ from bank.errors import BankError
 from bank.journal_branch import entries_after_fork
 from bank.journal_check import record_at
 from bank.journal_copy import FILE_NAME
-from bank.operations import Operation
+from bank.operations import Batch, CustomerOperation
 from bank.sqlite import connect
 from bank.views import Answer, Consistency
 from bank.waiting import Completion
@@ -90,7 +90,7 @@ class World:
         self.scheduler = Scheduler(seed, plan.restlessness)
         self.note = self.scheduler.note
         self.is_healing = False
-        self.asked: list[Operation] = []
+        self.asked: list[CustomerOperation | Batch] = []
         """What customers asked for so far: some of it they ask for again."""
         self.was_operated = False
         self.went_on_without: set[str] = set()

@@ -46,7 +46,8 @@ def entries_of(journal_path: Path) -> list[dict[str, Any]]:
         operation_id = packed_id if isinstance(packed_id, str) else str(uuid.UUID(bytes=packed_id))
         entry = {"op": op, "id": operation_id, "conta": account, "valor": amount, "recusa": reason}
         entry |= {"destino": counterpart} if counterpart is not None else {}
-        entries.append(entry | (json.loads(details) if details else {}))
+        said = json.loads(details) if details else {}  # a list: who asked, and from where
+        entries.append(entry | (said if isinstance(said, dict) else {"origem": said}))
     return entries
 
 
@@ -70,12 +71,19 @@ class NaiveBank:
             if record["livro"] != self.log_id:
                 continue
             for operation in operations:
-                if operation["id"] not in self.requests:
+                if operation["id"] not in self.requests and not self._is_known_by_its_key(operation):
                     self.requests[operation["id"]] = operation
                     do = self._do_all if operation["op"] == "lote" else self._do
                     if (result := do(operation)) != "":
                         self.results[operation["id"]] = result
         return self
+
+    def _is_known_by_its_key(self, operation: dict[str, Any]) -> bool:
+        """Tell whether a principal repeats what was asked for when keys were everybody's."""
+        first = self.requests.get(operation["id"].rpartition("\x1f")[2])
+        return first is not None and all(
+            first.get(name) == operation.get(name) for name in {*first, *operation} - {"id", "origem"}
+        )
 
     def replay_entries(self, entries: list[dict[str, Any]]) -> "NaiveBank":
         """Do what a journal says was applied; believe what it says was refused, for a log that was lost cannot tell."""

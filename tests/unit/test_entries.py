@@ -15,6 +15,7 @@ from bank.operations import (
     Join,
     Open,
     Operation,
+    Origin,
     Outcome,
     Reason,
     Rejected,
@@ -26,8 +27,14 @@ from bank.operations import (
 )
 
 UUID = "01a208da-10cc-7142-9918-83af01597dc1"
+ORIGIN = Origin("pedido-1", "fe80::1")
 CASES: list[tuple[Operation, Outcome]] = [
     (Deposit("k", "A", 1), Applied(10, 2)),
+    (Deposit("ana\x1fk", "A", 1, origin=ORIGIN), Applied(10, 2)),
+    (Withdraw("w", "A", 1, origin=Origin("r", "")), Rejected(Reason.INSUFFICIENT_FUNDS)),
+    (Transfer("t", "A", "B", 5, origin=ORIGIN), Applied(-5, 2, 5, 3)),
+    (Open("o", "A", 0, 0, "Zé", origin=ORIGIN), Applied(0, 1)),
+    (Batch("b", (Deposit("0", "A", 1),), origin=ORIGIN), Applied()),
     (Withdraw(UUID, "A", 1), Rejected(Reason.INSUFFICIENT_FUNDS)),
     (Transfer("t", "A", "B", 5), Applied(-5, 2, 5, 3)),
     (Open("o", "A", 0, 0, "Zé"), Applied(0, 1)),

@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from bank import records
 from bank.entries import Entry
@@ -15,6 +16,7 @@ from bank.operations import (
     Join,
     Open,
     Operation,
+    Origin,
     Outcome,
     Reason,
     Rejected,
@@ -23,6 +25,7 @@ from bank.operations import (
     Transfer,
     Uphold,
     Withdraw,
+    scoped,
 )
 from bank.records import Base, Record
 from bank.state import State, check_books
@@ -325,3 +328,42 @@ def test_a_record_version_never_goes_back(bank: Bank) -> None:
     bank.do(Join("1", "banco-1", (1, 2)), Activate("2", 2))
     assert bank.do(Activate("3", 1)) == refused(Reason.VERSION_NOT_SUPPORTED)
     assert bank.state.version == 2
+
+
+def test_keys_of_one_principal_are_not_those_of_another(bank: Bank) -> None:
+    bank.do(Deposit(scoped("ana", "k"), "A", 1))
+    assert bank.do(Deposit(scoped("bia", "k"), "A", 1)) == [Applied(10_002, 3)]
+    assert bank.do(Deposit("k", "A", 1)) == [Applied(10_003, 4)]
+
+
+def test_a_repeat_across_the_day_on_which_the_bank_learnt_its_principals_is_one_operation(bank: Bank) -> None:
+    bank.do(Deposit("k", "A", 1), Withdraw("refused", "B", 1), Batch("lote", (Deposit("0", "A", 5),)))
+    again = Deposit(scoped("ana", "k"), "A", 1), Withdraw(scoped("ana", "refused"), "B", 1)
+    change = bank.apply(*again, Batch(scoped("ana", "lote"), (Deposit("0", "A", 5),)))
+    assert [entry.operation.id for entry in change.outcomes] == ["k", "refused", "lote"]
+    assert change.entries == []
+
+
+def test_a_bare_key_of_another_request_is_nothing_to_a_principal(bank: Bank) -> None:
+    bank.do(Deposit("k", "A", 1))
+    assert bank.do(Deposit(scoped("ana", "k"), "A", 2)) == [Applied(10_003, 3)]
+
+
+@pytest.mark.parametrize("kind", [Deposit, Withdraw])
+def test_who_asked_and_from_where_is_no_part_of_what_makes_two_requests_the_same(
+    bank: Bank, kind: type[Deposit | Withdraw]
+) -> None:
+    first = kind(scoped("ana", "k"), "A", 1, origin=Origin("r1", "10.0.0.1"))
+    [outcome] = bank.do(first)
+    change = bank.apply(replace(first, origin=Origin("r2", "::1")))
+    assert [entry.operation for entry in change.outcomes] == [first], "the one that counted"
+    assert [entry.outcome for entry in change.outcomes] == [outcome]
+    assert bank.do(replace(first, amount_cents=2)) == refused(Reason.ID_REUSED)
+
+
+def test_the_parts_of_a_batch_were_asked_for_by_whoever_asked_for_the_batch(bank: Bank) -> None:
+    origin = Origin("r", "10.0.0.1")
+    change = bank.apply(Batch(scoped("ana", "k"), (Deposit("0", "A", 1), Withdraw("1", "A", 1)), origin=origin))
+    parts = [entry.operation for entry in change.entries[1:]]
+    assert [part.id for part in parts] == [scoped("ana", "k/0"), scoped("ana", "k/1")]
+    assert all(isinstance(part, Deposit | Withdraw) and part.origin == origin for part in parts)

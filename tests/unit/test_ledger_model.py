@@ -36,7 +36,9 @@ GENESIS = {
 
 accounts = st.sampled_from(["A", "B", "C", "d.1"])
 amounts = st.one_of(st.integers(1, 300), st.integers(MAX_CENTS - 300, MAX_CENTS))
-ids = st.integers(0, 60).map(lambda number: f"id-{number}")
+keys = st.integers(0, 60).map(lambda number: f"id-{number}")
+ids = st.builds(lambda scope, key: scope + key, st.sampled_from(["", "", "ana\x1f", "bia\x1f"]), keys)
+origins = st.fixed_dictionaries({}, optional={"origem": st.sampled_from([["r1", "::1"], ["r2", "127.0.0.1"]])})
 operations = st.one_of(
     st.fixed_dictionaries(
         {
@@ -64,7 +66,7 @@ batches = st.fixed_dictionaries(
 )
 parts = st.builds(lambda operation, index: operation | {"id": f"id-0/{index}"}, operations, st.integers(0, 2))
 """Single operations under ids that belong to the parts of a batch."""
-asked = st.one_of(operations, batches, parts)
+asked = st.builds(lambda operation, origin: operation | origin, st.one_of(operations, batches, parts), origins)
 histories = st.lists(st.lists(asked, min_size=1, max_size=6), max_size=25)
 
 
@@ -73,7 +75,7 @@ def bodies(history: Iterable[list[dict[str, Any]]]) -> list[bytes]:
     return [
         json.dumps(
             {
-                "v": 2, "livro": "x", "epoca": 1, "banco": f"banco-{seq % 3}", "sessao": "s", "seq": seq,
+                "v": 3, "livro": "x", "epoca": 1, "banco": f"banco-{seq % 3}", "sessao": "s", "seq": seq,
                 "instante": seq * 7 % 50, "base": [0, ""], "operacoes": operations,
             }
         ).encode()

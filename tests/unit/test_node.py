@@ -8,7 +8,7 @@ from bank import records
 from bank.entries import Entry
 from bank.errors import NotAccepted, OutcomeUnknown, Overloaded
 from bank.node import GATHER_MS_MAX, Node
-from bank.operations import Applied, Deposit, Operation
+from bank.operations import Applied, Deposit, Operation, Origin
 from bank.records import Base, InvalidRecord, Record
 from bank.views import Answer
 from bank.waiting import Completion, Head, Timeout
@@ -24,10 +24,9 @@ def deposit(number: int = 1) -> Deposit:
     return Deposit(f"id-{number}", "A", number)
 
 
-def pack(node: Node, *, allowed: bool = True, now_ms: int = 0) -> Record:
-    packed = node.pack(
-        now_ms=now_ms, instant_ms=0, head=Head(1, "x", 1, Base(0, "")), operations_allowed=allowed
-    )  # fmt: skip
+def pack(node: Node, *, allowed: bool = True, now_ms: int = 0, version: int = 1) -> Record:
+    head = Head(version, "x", 1, Base(0, ""))
+    packed = node.pack(now_ms=now_ms, instant_ms=0, head=head, operations_allowed=allowed)
     return records.decode(packed.body)
 
 
@@ -154,6 +153,16 @@ def test_what_the_history_knew_is_a_replay() -> None:
     node = make_node()
     node.propose(deposit(), "w", DEADLINE)
     assert answered(settle(node, pack(node), position=9, first=3)) == [("w", True)]
+
+
+def test_of_one_operation_that_two_places_ask_for_in_one_record_the_second_is_a_replay() -> None:
+    node = make_node()
+    first, second = (Deposit("k", "A", 1, origin=Origin(request, "10.0.0.1")) for request in ("r1", "r2"))
+    node.propose(first, "w1", DEADLINE)
+    node.propose(second, "w2", DEADLINE)
+    record = pack(node, version=3)
+    entry = Entry(1, 5, 0, "banco-1", first, Applied(1, 1))
+    assert answered(node.settle(record, [entry, entry], 5)) == [("w1", False), ("w2", True)]
 
 
 def test_the_record_of_another_node_settles_what_waits_here() -> None:

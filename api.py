@@ -18,7 +18,7 @@ from flask_openapi_swagger.plugins import RegisterPlugin as Swagger
 from bank.config import Config
 from bank.errors import StartRefused
 from bank.logs import EventFormatter
-from bank.routes import answers, problems
+from bank.routes import access, answers, problems
 from bank.routes.accounts import accounts
 from bank.routes.batches import batches
 from bank.routes.cluster import cluster
@@ -33,6 +33,7 @@ from bank.routes.panel.frame import panel
 from bank.routes.server import listen
 from bank.routes.transfers import transfers
 from bank.runtime import Ending, Runtime, open_runtime
+from bank.tokens.store import Registry
 
 __all__ = ["create_app", "main"]
 
@@ -52,6 +53,7 @@ def create_app(bank: Runtime) -> Flask:
     app.extensions["banco_lugares"] = threading.BoundedSemaphore(max(1, bank.config.threads // 4))
     app.extensions["banco_leitores"] = threading.BoundedSemaphore(min(READERS_MAX, max(1, bank.config.threads // 4)))
     problems.register(app)
+    access.register(app, Registry(bank.config.tokens_file) if bank.config.tokens_file else None)
     answers.register(app)
     for blueprint in (accounts, transfers, batches, other_servers, cluster, events, office):
         app.register_api(blueprint)

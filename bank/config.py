@@ -43,6 +43,8 @@ class Config:
     """Other banks, outside this log, that this node may ask on behalf of a customer."""
     join_only: bool = False
     """True: this node never begins a bank, however empty its log looks."""
+    tokens_file: Path | None = None
+    """Who may use the bank; None: whoever reaches it."""
     allow_anonymous: bool = False
     threads: int = 32
     request_deadline_ms: int = 10_000
@@ -75,11 +77,15 @@ class Config:
             raise StartRefused("queue_operations_max is below a batch: the largest would never be accepted.")
         if self.peer_silent_ms_max < 3 * self.heartbeat_ms:
             raise StartRefused("peer_silent_ms_max is below 3 heartbeats: slow peers would look dead.")
-        if not _is_loopback(self.host) and not self.allow_anonymous:
+        if not _is_loopback(self.host) and not self.allow_anonymous and self.tokens_file is None:
             raise StartRefused(
                 f"HOST {self.host} can be reached by others, and this bank asks nobody who they are: "
-                "listen on 127.0.0.1, or set ALLOW_ANONYMOUS=1 if that is what you want."
+                "set TOKENS_FILE, or listen on 127.0.0.1, or set ALLOW_ANONYMOUS=1 if that is what you want."
             )
+        if self.allow_anonymous and self.tokens_file is not None:
+            raise StartRefused("ALLOW_ANONYMOUS=1 and TOKENS_FILE contradict each other: set one of them.")
+        if self.tokens_file is not None and not self.cluster_key:
+            raise StartRefused("TOKENS_FILE without CLUSTER_KEY would leave the routes between nodes open: set both.")
         if not re.search(CLUSTER_KEY, self.cluster_key):
             raise StartRefused("CLUSTER_KEY must be 16-200 printable ASCII characters without spaces, or not be set.")
         self._check_urls()
@@ -130,6 +136,7 @@ class Config:
             cluster_key=environ.get("CLUSTER_KEY", ""),
             servers_allowed=_urls(environ, "SERVERS_ALLOWED"),
             join_only=environ.get("JOIN_ONLY") == "1",
+            tokens_file=Path(environ["TOKENS_FILE"]) if environ.get("TOKENS_FILE") else None,
             allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
             threads=_whole_number(environ, "THREADS", 32),
         )

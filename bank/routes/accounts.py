@@ -8,6 +8,7 @@ from flask_openapi.blueprint import APIBlueprint
 from msgspec import UNSET
 
 from bank.operations import Deposit, Open, Withdraw
+from bank.routes.access import may_see_who
 from bank.routes.answers import (
     account_fields,
     bank,
@@ -113,7 +114,7 @@ def statement(path: AccountPath, query: StatementQuery) -> Response:
         "sucesso": True,
         "mensagem": f"{len(page.entries)} lançamento(s).",
         "id_conta": path.id_conta,
-        "lancamentos": [entry_fields(entry, path.id_conta) for entry in page.entries],
+        "lancamentos": [entry_fields(entry, path.id_conta, with_who=may_see_who()) for entry in page.entries],
         "anterior": page.older,
     }
     return json_answer(content)

@@ -11,11 +11,12 @@ from typing import Any, cast
 
 import uuid_utils
 from flask import Flask, Response, current_app, g, request
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from bank.entries import Entry
 from bank.money import format_cents
-from bank.operations import Applied, Batch, Operation, Rejected, Transfer, accounts_of
+from bank.operations import Applied, Batch, Operation, Rejected, Transfer, accounts_of, scope_of
+from bank.routes.access import signed
 from bank.routes.door import dump_json
 from bank.routes.problems import CODIGO_OF_REASON, Problem
 from bank.runtime import Runtime
@@ -74,11 +75,14 @@ def register(app: Flask) -> None:
                 raise Problem("REQUISICAO_INVALIDA", "X-Posicao-Minima inválida.", [violation]) from None
             bank().wait_for(minimum)
 
-    @app.after_request
-    def tell_position(response: Response) -> Response:
+    app.after_request(_tell_position)
+
+
+def _tell_position(response: Response) -> Response:
+    if response.status_code != 401:  # how far the bank is, is nobody's business either
         response.headers.setdefault("X-Posicao", str(bank().token()))
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        return response
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
 
 
 def json_answer(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -121,7 +125,7 @@ def settle(operation: Operation) -> tuple[Applied, Entry, dict[str, str]]:
 
     A refusal is raised as the Problem it is, with the same headers.
     """
-    answer: Answer = bank().submit(operation)
+    answer: Answer = bank().submit(signed(operation))
     entry = answer.entry
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     if isinstance(entry.outcome, Rejected):
@@ -134,7 +138,7 @@ def movement_fields(entry: Entry, mensagem: str) -> dict[str, Any]:
     return {
         "sucesso": True,
         "mensagem": mensagem,
-        "id_operacao": entry.operation.id,
+        "id_operacao": scope_of(entry.operation.id)[1],
         "posicao": entry.position,
         "instante": instant(entry.instant_ms),
     }
@@ -154,8 +158,8 @@ def account_fields(account_id: str, account: Account) -> dict[str, Any]:
     }
 
 
-def entry_fields(entry: Entry, account_id: str) -> dict[str, Any]:
-    """Return an applied entry as a line of this account's statement."""
+def entry_fields(entry: Entry, account_id: str, *, with_who: bool = False) -> dict[str, Any]:
+    """Return an applied entry as a line of this account's statement, with whoever asked for it or without."""
     outcome, operation = entry.outcome, entry.operation
     assert isinstance(outcome, Applied), "refusals stand in no statement"
     arrives = isinstance(operation, Transfer) and operation.counterpart_id == account_id
@@ -169,15 +173,15 @@ def entry_fields(entry: Entry, account_id: str) -> dict[str, Any]:
         "contraparte": (accounts[0] if arrives else accounts[1]) if len(accounts) == 2 else None,
         "posicao": entry.position,
         "instante": instant(entry.instant_ms),
-        "id_operacao": operation.id,
+        "id_operacao": scope_of(operation.id)[1],
         "banco": entry.bank,
-    }
+    } | (who_fields(operation) if with_who else {})
 
 
-def outcome_fields(entry: Entry) -> dict[str, Any]:
-    """Return an operation and what became of it, applied or refused."""
+def outcome_fields(entry: Entry, *, with_who: bool = False) -> dict[str, Any]:
+    """Return an operation and what became of it, applied or refused, with whoever asked for it or without."""
     op, cents = signed_amount(entry.operation)
-    content: dict[str, Any] = {"id_operacao": entry.operation.id, "op": op}
+    content: dict[str, Any] = {"id_operacao": scope_of(entry.operation.id)[1], "op": op}
     if accounts := () if isinstance(entry.operation, Batch) else accounts_of(entry.operation):
         content |= {"id_conta": accounts[0], "valor": money(abs(cents))}
         content |= {"conta_destino": accounts[1]} if len(accounts) > 1 else {}
@@ -187,7 +191,15 @@ def outcome_fields(entry: Entry) -> dict[str, Any]:
     else:
         content |= {"situacao": "recusada", "codigo": CODIGO_OF_REASON[entry.outcome.reason]}
         content |= {} if entry.outcome.index is None else {"indice": entry.outcome.index}
-    return content | {"posicao": entry.position, "instante": instant(entry.instant_ms), "banco": entry.bank}
+    content |= {"posicao": entry.position, "instante": instant(entry.instant_ms), "banco": entry.bank}
+    return content | (who_fields(entry.operation) if with_who else {})
+
+
+def who_fields(operation: Operation) -> dict[str, str | None]:
+    """Return who asked for an operation, with which request and from where; null where the bank did not ask."""
+    origin = getattr(operation, "origin", UNSET)
+    known = {} if origin is UNSET else {"pedido": origin.request_id, "endereco": origin.address}
+    return {"autor": scope_of(operation.id)[0] or None, "pedido": None, "endereco": None} | known
 
 
 def signed_amount(operation: Operation, *, arrives: bool = False) -> tuple[str, int]:

@@ -31,8 +31,10 @@ from bank.operations import (
     Transfer,
     Withdraw,
     accounts_of,
+    scope_of,
 )
 from bank.records import MAX_BATCH_BYTES, encode_operation
+from bank.routes.access import signed
 from bank.routes.answers import bank, instant, json_answer, money, movement_fields, operation_id, settle
 from bank.routes.door import BankRequest, Digits
 from bank.routes.models import MONEY, MONEY_OR_ZERO, cents, checked_account_id, positive_cents
@@ -176,7 +178,7 @@ def _operations(lote: Lote, key: str) -> Iterator[CustomerOperation]:
 
 
 def _apply_each(operations: Sequence[CustomerOperation], key: str) -> Response:
-    outcomes = bank().submit_all(operations)
+    outcomes = bank().submit_all([signed(operation) for operation in operations])
     results = [_result(*pair) for pair in zip(operations, outcomes, strict=True)]
     applied = sum(result["sucesso"] for result in results)
     unknown = sum(result.get("resultado") == "desconhecido" for result in results)
@@ -204,7 +206,8 @@ def _encoded(results: list[dict[str, Any]]) -> Raw:
 
 def _result(operation: Any, outcome: Outcome) -> dict[str, Any]:
     """Return what became of one operation, as the answer lists it."""
-    content: dict[str, Any] = {"sucesso": False, "id_operacao": operation.id, "op": operation.__struct_config__.tag}
+    content: dict[str, Any] = {"sucesso": False, "id_operacao": scope_of(operation.id)[1]}
+    content["op"] = operation.__struct_config__.tag
     if not isinstance(outcome, Answer):
         unknown = isinstance(outcome, OutcomeUnknown)
         return content | _refusal(codigo_of_error(outcome), "desconhecido" if unknown else "nao_aplicado")

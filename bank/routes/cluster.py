@@ -7,6 +7,7 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from bank.money import format_cents
+from bank.routes.access import known_as, may_see, may_see_who
 from bank.routes.answers import bank, instant, json_answer, outcome_fields
 from bank.routes.problems import Problem, problem_fields
 from bank.views import Health
@@ -36,10 +37,12 @@ class _OperationPath(BaseModel):
 @cluster.get("/operacoes/<path:id_operacao>", summary="O resultado de uma operação / What became of an operation")
 def show_operation(path: _OperationPath) -> Response:
     """404 while this node knows none, which proves nothing: only repeating the key settles it."""
-    entry = bank().history.entry(path.id_operacao)
-    if entry is None:
+    history = bank().history
+    entry = history.entry(known_as(path.id_operacao)) or history.entry(path.id_operacao)
+    if entry is None or not may_see(entry.operation):
         raise Problem("OPERACAO_NAO_ENCONTRADA", "Este nó não conhece a operação.")
-    return json_answer({"sucesso": True, "mensagem": "Operação encontrada."} | outcome_fields(entry))
+    fields = outcome_fields(entry, with_who=may_see_who())
+    return json_answer({"sucesso": True, "mensagem": "Operação encontrada."} | fields)
 
 
 @cluster.get("/cluster", summary="O livro e os nós / The log and the nodes")

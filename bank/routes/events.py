@@ -14,6 +14,7 @@ from flask import Response, current_app, request
 from flask_openapi.blueprint import APIBlueprint
 
 from bank.feed import Feed, Mark
+from bank.routes.access import may_see_who
 from bank.routes.answers import bank, outcome_fields
 from bank.routes.door import dump_json
 from bank.routes.problems import Problem
@@ -47,13 +48,14 @@ def stream_events() -> Response:
     seats = cast("threading.BoundedSemaphore", current_app.extensions["banco_leitores"])
     if not seats.acquire(blocking=False):
         raise Problem("SOBRECARGA", "Já há leitores demais de eventos neste nó.", headers={"Retry-After": "5"})
-    response = Response(_stream(feed, mark, number), content_type="text/event-stream; charset=utf-8")
+    stream = _stream(feed, mark, number, with_who=may_see_who())
+    response = Response(stream, content_type="text/event-stream; charset=utf-8")
     response.cache_control.no_store = True
     response.call_on_close(seats.release)  # also of a stream that never began
     return response
 
 
-def _stream(feed: Feed, mark: Mark, number: int) -> Iterator[bytes]:
+def _stream(feed: Feed, mark: Mark, number: int, *, with_who: bool) -> Iterator[bytes]:
     """Yield events after the entry with this number."""
     ends = time.monotonic() + STREAM_S_MAX
     # An id without data is no event, but it is what a browser goes on from if nothing happens until the end.
@@ -64,7 +66,8 @@ def _stream(feed: Feed, mark: Mark, number: int) -> Iterator[bytes]:
         page = b""
         for behind, entry in feed.after(number):
             number = entry.number
-            page += b"id: %s\ndata: %s\n\n" % (str(behind).encode(), dump_json(outcome_fields(entry)))
+            data = dump_json(outcome_fields(entry, with_who=with_who))
+            page += b"id: %s\ndata: %s\n\n" % (str(behind).encode(), data)
         if page:
             size += len(page)
             yield page

@@ -15,6 +15,7 @@ from pydantic import Field
 from werkzeug.routing import PathConverter
 
 from bank.money import format_cents
+from bank.routes.access import check_disposal
 from bank.routes.addresses import find_node, find_server
 from bank.routes.answers import bank, json_answer, operation_id
 from bank.routes.door import parse_json
@@ -53,6 +54,7 @@ def balance_elsewhere(path: _OtherServerPath) -> Response:
 @other_servers.post("/transacao-outro-servidor", summary="Depósito ou saque em outro servidor / At another server")
 def operation_elsewhere(body: OtherServerOperation) -> Response:
     """That server's own answer, plus `servidor`. The Idempotency-Key is passed on; without one, one is made."""
+    check_disposal(body.id_conta)
     key = operation_id()
     content = {"valor": format_cents(body.valor)}
     return _ask("POST", body.endereco_servidor, f"/contas/{body.id_conta}/{body.tipo}", content, key)
@@ -61,10 +63,13 @@ def operation_elsewhere(body: OtherServerOperation) -> Response:
 def _ask(method: str, typed: str, path: str, content: dict[str, str] | None = None, key: str | None = None) -> Response:
     if HOP_HEADER in request.headers:
         raise Problem("NAO_AUTORIZADO", "Este pedido já foi encaminhado uma vez; não se encaminha de novo.")
-    address = find_node(typed, bank().nodes()) or find_server(typed, bank().config.servers_allowed)
+    node = find_node(typed, bank().nodes())
+    address = node or find_server(typed, bank().config.servers_allowed)
     if address is None:
         raise Problem("SERVIDOR_DESCONHECIDO", f"{typed[:80]} não é um nó deste banco nem um servidor permitido.")
     headers = {HOP_HEADER: "1"} | ({"Idempotency-Key": f'"{key}"', "Content-Type": "application/json"} if key else {})
+    if node is not None and (shown := request.headers.get("Authorization")) is not None:
+        headers["Authorization"] = shown  # a node of this bank asks for itself; another bank never sees a token of ours
     with _place(), closing(_connection(address)) as connection:
         try:
             connection.connect()

@@ -43,7 +43,7 @@ GATES = {
     "pydantic": ["bank/routes/*.py"],
     "pika": ["replication/rabbitmq.py"],
     "sqlite3": ["bank/journal*.py", "bank/sqlite.py", "replication/embedded.py"],
-    "rich": ["bank/importer.py"],
+    "rich": ["bank/importer.py", "bank/tokens/__main__.py"],
 }
 """One file, or few, to open when one of these changes."""
 

@@ -13,7 +13,18 @@ from msgspec import UNSET
 from pydantic import BaseModel, ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from bank.operations import Applied, CustomerOperation, Deposit, Open, Operation, Transfer, Withdraw, accounts_of
+from bank.operations import (
+    Applied,
+    CustomerOperation,
+    Deposit,
+    Open,
+    Operation,
+    Transfer,
+    Withdraw,
+    accounts_of,
+    scope_of,
+)
+from bank.routes.access import known_as
 from bank.routes.answers import account_fields, bank, entry_fields, key_of, outcome_fields, settle
 from bank.routes.models import (
     NewAccount,
@@ -103,7 +114,7 @@ def _answer(form: str, make: Callable[[str], Operation], page: Callable[[Attempt
         attempt = Attempt(form, as_problem(error), request.form.to_dict())
         return Response(page(attempt), attempt.problem.kind.status, attempt.problem.headers)
     id_conta = accounts_of(entry.operation)[0]
-    there = url_for("painel.contas.show_account", id_conta=id_conta, operacao=entry.operation.id)
+    there = url_for("painel.contas.show_account", id_conta=id_conta, operacao=scope_of(entry.operation.id)[1])
     return redirect(there, 303)
 
 
@@ -191,7 +202,7 @@ def _account_page(id_conta: str, view: AccountView | None, attempt: Attempt | No
 
 def _receipt(id_conta: str) -> dict[str, Any] | None:
     """Return the applied operation of this account that the page was led to by, if any."""
-    entry = bank().history.entry(request.args.get("operacao", ""))
+    entry = bank().history.entry(known_as(request.args.get("operacao", "")))
     if entry is None or not isinstance(entry.operation, CustomerOperation) or not isinstance(entry.outcome, Applied):
         return None
     return outcome_fields(entry) if id_conta in accounts_of(entry.operation) else None

@@ -74,6 +74,8 @@ class BankAPI(OpenAPI):
         for path, item in document["paths"].items():
             for method, operation in item.items():
                 _complete(path, method, operation)
+        if self.extensions["banco_tokens"] is not None:
+            _lock(document)
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
@@ -99,6 +101,18 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
             "description": "; ".join(f"`{codigo}`: {CODIGOS[codigo].title}" for codigo in codigos),
             "content": {"application/problem+json": problem},
         }
+
+
+def _lock(document: dict[str, Any]) -> None:
+    """Say where a token is asked for, and what happens without one."""
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            if not path.startswith("/saude"):
+                operation["security"] = [{"token": []}]
+                for codigo in ("NAO_AUTENTICADO", "NAO_AUTORIZADO"):
+                    answer = {"description": f"`{codigo}`: {CODIGOS[codigo].title}"}
+                    operation["responses"].setdefault(str(CODIGOS[codigo].status), answer)
 
 
 _EVERYWHERE = {"REQUISICAO_INVALIDA", "POSICAO_ABANDONADA", "POSICAO_NAO_ALCANCADA", "ERRO_INTERNO"}

@@ -33,6 +33,7 @@ _MOVEMENT = ("id_operacao", "posicao", "instante")
 _ENTRY = (
     "versao", "op", "valor", "saldo", "contraparte", "posicao", "instante", "id_operacao", "banco",
 )  # fmt: skip
+_WHO = frozenset({"autor", "pedido", "endereco"})
 _NODE = (
     "nome", "enderecos", "posicao", "atraso", "estado", "resumo_historico", "resumo_estado", "visto",
 )  # fmt: skip
@@ -59,6 +60,9 @@ _FIELDS: dict[str, Schema] = {
     "contraparte": _field(_TEXT_OR_NULL, None, "A outra conta de uma transferência. / The other account."),
     "op": _field(_TEXT, "saque", "abertura, deposito, saque, transferencia, lote; do livro: genesis, entrada…"),
     "codigo": _field({"type": "string", "enum": list(CODIGOS)}, "SALDO_INSUFICIENTE", "Por que foi recusada. / Why."),
+    "autor": _field(_TEXT_OR_NULL, "ana", "Quem pediu, para quem audita. / Who asked, for those who audit."),
+    "pedido": _field(_TEXT_OR_NULL, "01a208da10cc7142", "Com que pedido, idem. / With which request."),
+    "endereco": _field(_TEXT_OR_NULL, "127.0.0.1", "De que endereço, idem. / From which address."),
     "indice": _field(_COUNT, 0, "Num lote atômico, a operação que foi recusada. / Which one of an atomic batch."),
     "proxima": _field(_TEXT_OR_NULL, None, "O `depois` da próxima página. / The next page's `depois`."),
     "anterior": _field({"type": ["integer", "null"]}, None, "O `antes` da próxima página. / The next page's `antes`."),
@@ -133,6 +137,8 @@ _RESULT = _object(
     status=_field({"type": "integer"}, 422, "O que a operação sozinha teria respondido. / As if asked alone."),
 )
 
+_LINE = _object((*_ENTRY, *sorted(_WHO)), _WHO)
+
 _ANSWERS: dict[tuple[str, str], Schema] = {
     ("post", "/contas"): _answer(*_MOVEMENT, "id_conta", "saldo", "limite", "titular", "banco"),
     ("get", "/contas"): _answer("proxima", contas=_list_of(_object(_ACCOUNT), "As contas. / The accounts.")),
@@ -140,7 +146,7 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
     ("post", "/contas/{id_conta}/deposito"): _answer(*_MOVEMENT, "id_conta", "saldo"),
     ("post", "/contas/{id_conta}/saque"): _answer(*_MOVEMENT, "id_conta", "saldo"),
     ("get", "/contas/{id_conta}/extrato"): _answer(
-        "id_conta", "anterior", lancamentos=_list_of(_object(_ENTRY), "Do mais novo ao mais antigo. / Newest first.")
+        "id_conta", "anterior", lancamentos=_list_of(_LINE, "Do mais novo ao mais antigo. / Newest first.")
     ),
     ("post", "/transferencia/{id_conta}"): _TRANSFER,
     ("post", "/transferencia{id_conta}"): _TRANSFER,
@@ -155,8 +161,8 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
     ("post", "/transacao-outro-servidor"): _answer(*_MOVEMENT, "id_conta", "saldo", "servidor"),
     ("get", "/operacoes/{id_operacao}"): _answer(
         "id_operacao", "op", "id_conta", "conta_destino", "valor", "saldo", "codigo", "posicao", "instante", "banco",
-        "indice", situacao=_OUTCOME,
-        optional=frozenset({"id_conta", "conta_destino", "valor", "saldo", "codigo", "indice"}),
+        "indice", *sorted(_WHO), situacao=_OUTCOME,
+        optional=_WHO | {"id_conta", "conta_destino", "valor", "saldo", "codigo", "indice"},
     ),
     ("get", "/eventos"): _field(_TEXT, "id: 1-7-87a3c9bb.1\ndata: {…}\n\n", "`data`: como em /operacoes. / As there."),
     ("get", "/cluster"): _answer(livro=_LOG, nos=_list_of(_object(_NODE), "Os nós ouvidos. / The nodes heard.")),

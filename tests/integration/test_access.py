@@ -276,6 +276,20 @@ def test_a_repeat_across_the_day_on_which_tokens_came_is_one_operation(tmp_path:
         node.kill()
 
 
+def test_the_document_says_where_a_token_is_asked_for(locked: Locked) -> None:
+    document = locked.cluster.nodes[0].get("/openapi.json").json()
+    asks = {
+        (method.upper(), path)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if "security" in operation
+    }
+    assert ("POST", "/lote") in asks
+    assert ("GET", "/saude") not in asks
+    for _, path in asks:
+        assert all({"401", "403"} <= operation["responses"].keys() for operation in document["paths"][path].values())
+
+
 def test_no_token_stands_in_any_log(locked: Locked) -> None:
     locked.ask("admin", "GET", "/nowhere")
     locked.ask("nobody", "GET", "/contas", None, **bearer(WRONG))

@@ -18,7 +18,7 @@ from flask_openapi_swagger.plugins import RegisterPlugin as Swagger
 from bank.config import Config
 from bank.errors import StartRefused
 from bank.logs import EventFormatter
-from bank.routes import access, answers, problems
+from bank.routes import access, answers, problems, tracing
 from bank.routes.accounts import accounts
 from bank.routes.batches import batches
 from bank.routes.cluster import cluster
@@ -52,6 +52,7 @@ def create_app(bank: Runtime) -> Flask:
     app.extensions["banco"] = bank
     app.extensions["banco_lugares"] = threading.BoundedSemaphore(max(1, bank.config.threads // 4))
     app.extensions["banco_leitores"] = threading.BoundedSemaphore(min(READERS_MAX, max(1, bank.config.threads // 4)))
+    tracing.register(app)
     problems.register(app)
     access.register(app, Registry(bank.config.tokens_file) if bank.config.tokens_file else None)
     answers.register(app)

@@ -240,10 +240,13 @@ class Applier:
                     completions += [Completion(waiter, view) for waiter in node.close_reads([read])]
                 if record.session == node.session:
                     desk.returned(record.seq, (committed.epoch, position))
+                    desk.metrics.returned(record.seq, timed=change is not None)
             self._replica.live = desk.attachment.at_end
             desk.progress.notify_all()
             desk.work.notify()
         resolve(completions)
+        # Behind the answers, for nobody waits for it.
+        desk.metrics.applied([(record, change) for (_, record, change), *_ in done if change is not None])
 
     def _recheck(self) -> None:
         """Others hold something else: recompute one's own digests, and judge."""

@@ -19,6 +19,7 @@ class Committed(NamedTuple):
     position: int
     chain: bytes
     digest: bytes
+    accounts: int
     members: Mapping[str, tuple[int, ...]]
     """With the record versions that each can do."""
 
@@ -27,7 +28,7 @@ class Committed(NamedTuple):
         """Take it from a state that was just committed or loaded."""
         digest = state_digest(state)
         log = (state.log_id, state.epoch, state.version)
-        return cls(*log, state.position, state.chain, digest, dict(state.members))
+        return cls(*log, state.position, state.chain, digest, len(state.accounts), dict(state.members))
 
     @property
     def place(self) -> Place:

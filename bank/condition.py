@@ -5,7 +5,12 @@ from typing import NamedTuple
 
 from bank.errors import Diverged, LogUnavailable, NotAccepted, NotReady
 
-__all__ = ["Condition", "Troubles", "condition_of"]
+__all__ = ["STATES", "Condition", "Troubles", "condition_of"]
+
+STATES = (
+    "pronto", "iniciando", "entrando", "atrasado", "relogio", "sem_livro", "livro_perdido", "divergente", "falha",
+    "parando",
+)  # fmt: skip
 
 
 class Condition(NamedTuple):

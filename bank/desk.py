@@ -15,6 +15,7 @@ from bank.committed import Committed
 from bank.condition import Condition, Troubles, condition_of
 from bank.config import Config
 from bank.errors import NotReady, OutcomeUnknown
+from bank.metrics import Metrics
 from bank.node import Node
 from bank.operations import Operation
 from bank.records import Base, version_of
@@ -43,6 +44,7 @@ class Desk:
     def __init__(self, config: Config, *, session: str, committed: Committed, heard: dict[str, Place]) -> None:
         """Begin detached, with what the journal had."""
         self.config = config
+        self.metrics = Metrics()
         self.mutex = threading.Lock()
         self.work = threading.Condition(self.mutex)
         """Notified when there may be something to publish."""

@@ -42,6 +42,7 @@ class Publisher:
                 if packed is None:
                     self._log.tend()
                     continue
+                self._desk.metrics.publishing(packed.seq)
                 self._log.append(packed.body)
                 back_off_s = 0.0
             except LogUnreachable as error:

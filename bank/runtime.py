@@ -41,6 +41,7 @@ from bank.errors import (
     StartRefused,
 )
 from bank.feed import Feed
+from bank.gauges import Gauges
 from bank.joining import Joiner
 from bank.journal import Journal, has_history
 from bank.journal_copy import copy_journal
@@ -101,8 +102,11 @@ class Runtime:
         self._log = livro
         self._presence = presence
         self._on_end = on_end
+        session = secrets.token_hex(8)
+        self._desk = Desk(config, session=session, committed=Committed.of(state), heard=journal.heard())
+        self.metrics = metrics = self._desk.metrics
         self._slots = ThreadSlots(config.threads + 32)
-        self._locks = AccountLocks(self._slots)
+        self._locks = AccountLocks(self._slots, waited=metrics.applier_waited, reader_waited=metrics.reader_waited)
         self._replica = Replica(
             node=config.node_name,
             state=state,
@@ -113,10 +117,9 @@ class Runtime:
         )
         self._position_waiters = threading.BoundedSemaphore(max(1, config.threads // 4))
         """So that tokens of a far future cannot hold all request threads."""
-        session = secrets.token_hex(8)
-        self._desk = Desk(config, session=session, committed=Committed.of(state), heard=journal.heard())
         if presence.spans_machines:
             self._desk.listen_first()
+        metrics.registry.register(Gauges(self._desk, self._replica, self.health, journal.path))
         self.feed = Feed(self._desk, self.history)
         publisher = Publisher(self._desk, livro)
         self.administration = Administration(self._desk, publisher, self.history.record)

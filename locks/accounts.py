@@ -9,7 +9,7 @@ Invariant: whoever reads or changes an account's state is inside its lock (bench
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from locks.bakery import BakeryLock, LockTimeout, ThreadSlots
@@ -19,11 +19,24 @@ __all__ = ["AccountLocks"]
 TABLE_SIZE = 4096
 
 
-class AccountLocks:
-    """The table."""
+def _tell_nobody(_seconds: float) -> None:
+    pass
 
-    def __init__(self, slots: ThreadSlots, size: int = TABLE_SIZE) -> None:
+
+class AccountLocks:
+    """The table. `waited` and `reader_waited` are told how many seconds each holder waited."""
+
+    def __init__(
+        self,
+        slots: ThreadSlots,
+        size: int = TABLE_SIZE,
+        *,
+        waited: Callable[[float], None] = _tell_nobody,
+        reader_waited: Callable[[float], None] = _tell_nobody,
+    ) -> None:
         """Make `size` locks and their doors."""
+        self._waited = waited
+        self._reader_waited = reader_waited
         self._table = [BakeryLock(slots) for _ in range(size)]
         self._doors = [threading.Lock() for _ in range(size)]
 
@@ -35,11 +48,13 @@ class AccountLocks:
     def hold(self, account_ids: Iterable[str]) -> Iterator[None]:
         """Hold the locks of all these accounts, each once. For the applier: never times out."""
         held: list[BakeryLock] = []
+        began = time.monotonic()
         try:
             for index in sorted({self.index_of(account_id) for account_id in set(account_ids)}):
                 lock = self._table[index]
                 lock.acquire()
                 held.append(lock)
+            self._waited(time.monotonic() - began)
             yield
         finally:
             for lock in reversed(held):
@@ -53,12 +68,14 @@ class AccountLocks:
         """
         index = self.index_of(account_id)
         timeout = max(0.0, timeout)
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
+        deadline = began + timeout
         if not self._doors[index].acquire(timeout=timeout):
             raise LockTimeout("too many readers of one account")
         try:
             self._table[index].acquire(max(0.0, deadline - time.monotonic()))
             try:
+                self._reader_waited(time.monotonic() - began)
                 yield
             finally:
                 self._table[index].release()

@@ -48,6 +48,7 @@ ALLOWED = {
     "painel.rede.show_pulse": _READ,
     "rede.show_books": _AUDIT,
     "rede.show_cluster": _READ,
+    "rede.show_metrics": _AUDIT,
     "rede.show_operation": _READ_OWN,  # what it may see of it, the route says
     "transferencias.transfer": _MOVE_OWN,
 }

@@ -6,6 +6,7 @@ from flask import Response, request
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
+from bank.metrics import CONTENT_TYPE
 from bank.money import format_cents
 from bank.routes.access import known_as, may_see, may_see_who
 from bank.routes.answers import bank, instant, json_answer, outcome_fields
@@ -111,6 +112,12 @@ def show_ready() -> Response:
     """503: send customers to another node."""
     health = bank().health()
     return _health(health, is_good=health.ready)
+
+
+@cluster.get("/metrics", summary="Os números deste nó, para o Prometheus / This node's numbers, for Prometheus")
+def show_metrics() -> Response:
+    """Answered in every state of the node; docs/OPERATIONS.md explains each number."""
+    return Response(bank().metrics.text(), content_type=CONTENT_TYPE)
 
 
 _CODIGO_OF_STATE = {

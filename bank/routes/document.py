@@ -58,6 +58,8 @@ _CONSISTENCY = {
     "schema": {"type": "string", "enum": ["forte", "local"]},
 }
 
+_MEDIA = {"/eventos": "text/event-stream", "/metrics": "text/plain"}
+
 
 class BankAPI(OpenAPI):
     """The application, which knows its own document."""
@@ -90,7 +92,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         parameters.append(_CONSISTENCY)
     if path == "/eventos":
         parameters.append(_LAST_EVENT)
-    media = "text/event-stream" if path == "/eventos" else "application/json"
+    media = _MEDIA.get(path, "application/json")
     good = "201" if (path, method) == ("/contas", "post") else "200"
     success = {"schema": success_schema(path, method), "example": success_example(path, method)}
     operation["responses"] = {good: {"description": "Feito. / Done.", "content": {media: success}}}

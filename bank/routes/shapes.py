@@ -170,6 +170,7 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
         "soma_saldos", "depositos", "saques", "epoca", "posicao", "resumo_historico", "resumo_estado", "confere",
         contas=_field(_COUNT, 2, "Quantas contas. / How many accounts."),
     ),
+    ("get", "/metrics"): _field(_TEXT, "banco_posicao 7.0\n", "Formato de texto do Prometheus. / Its text format."),
     ("get", "/saude"): _HEALTHY,
     ("get", "/saude/vivo"): _HEALTHY,
     ("get", "/saude/pronto"): _HEALTHY,

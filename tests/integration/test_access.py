@@ -79,6 +79,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/eventos"): (None, "operador auditor admin"),
     ("GET", "/cluster"): (None, "operador auditor admin"),
     ("GET", "/auditoria"): (None, "auditor admin"),
+    ("GET", "/metrics"): (None, "auditor admin"),
     ("GET", "/"): (None, "operador auditor admin"),
     ("GET", "/painel/ao-vivo"): (None, "operador auditor admin"),
     ("GET", "/painel/pulso"): (None, "operador auditor admin"),
@@ -296,4 +297,4 @@ def test_no_token_stands_in_any_log(locked: Locked) -> None:
     for node in locked.cluster.nodes:
         said = node.output()
         assert KEY not in said
-        assert [token for token in (*locked.tokens.of.values(), WRONG) if token.rsplit("_", 1)[1] in said] == []
+        assert [token for token in (*locked.tokens.of.values(), WRONG) if token.split("_", 2)[2] in said] == []

@@ -57,12 +57,13 @@ class Bank:
     """Several nodes of one bank. For one thread at a time; closes as a context manager.
 
     Every call ends within `deadline_s` seconds of silence over all its retries, and raises what `errors` draws.
+    `credential` is what a bank with tokens asks for: `banco_…`. It is shown to every URL: name only nodes of the bank.
     """
 
-    def __init__(self, urls: Sequence[str], *, deadline_s: float = 20.0) -> None:
+    def __init__(self, urls: Sequence[str], *, deadline_s: float = 20.0, credential: str | None = None) -> None:
         if isinstance(urls, str) or not urls:
             raise ValueError("the bank needs a list of at least one URL")
-        self._delivery = Delivery(urls, deadline_s=deadline_s)
+        self._delivery = Delivery(urls, deadline_s=deadline_s, credential=credential)
 
     def __enter__(self) -> Self:
         return self

@@ -28,13 +28,15 @@ NO_LAST_WORD = {"ROTA_NAO_ENCONTRADA", "POSICAO_ABANDONADA"}
 class Delivery:
     """The nodes, and the position up to which they have been seen. For one thread at a time."""
 
-    def __init__(self, urls: Sequence[str], *, deadline_s: float) -> None:
+    def __init__(self, urls: Sequence[str], *, deadline_s: float, credential: str | None) -> None:
         self.token: str | None = None
         """The newest `X-Posicao` seen: what any node must have applied before it answers a read."""
         self._servers = Servers([url.rstrip("/") for url in urls])
         self._deadline_s = deadline_s
         self._session = requests.Session()
         self._session.trust_env = False  # a server that was named is asked itself, not a proxy
+        if credential is not None:
+            self._session.headers["Authorization"] = f"Bearer {credential}"
 
     def close(self) -> None:
         """Close all connections."""

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from api import create_app
+from bank.client import Bank, Refused
 from bank.config import Config
 from bank.routes.access import ALLOWED, NOT_ASKED
 from bank.runtime import open_runtime
@@ -275,6 +276,15 @@ def test_a_repeat_across_the_day_on_which_tokens_came_is_one_operation(tmp_path:
         assert (other.status_code, other.json()["saldo"]) == (200, 11), "another request than that of old"
     finally:
         node.kill()
+
+
+def test_the_python_client_shows_its_credential(locked: Locked) -> None:
+    with Bank(locked.cluster.urls, credential=locked.tokens.of["cliente"]) as bank:
+        assert bank.deposit("ana", "0.01").account_id == "ana"
+        with pytest.raises(Refused, match="NAO_AUTORIZADO"):
+            bank.account("bia")
+    with Bank(locked.cluster.urls) as bank, pytest.raises(Refused, match="NAO_AUTENTICADO"):
+        bank.account("ana")
 
 
 def test_the_document_says_where_a_token_is_asked_for(locked: Locked) -> None:

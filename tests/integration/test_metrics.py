@@ -78,8 +78,8 @@ def stranger(bank: Cluster, base: Base) -> bytes:
     deposit = Deposit(f"stranger {base.chain}", "nobody", 1)
     return records.encode(
         Record(
-            version=VERSIONS[-1], log_id=log["id"], epoch=log["epoca"], node="estranho", session="e" * 16, seq=1, instant_ms=1,
-            base=base, operations=(deposit,),
+            version=VERSIONS[-1], log_id=log["id"], epoch=log["epoca"], node="estranho", session="e" * 16, seq=1,
+            instant_ms=1, base=base, operations=(deposit,),
         )
     )  # fmt: skip
 

@@ -63,6 +63,7 @@ simulate: $(VENV)/dev ## Run the bank in virtual time with faults: SEED=42, or S
 test-compose: $(VENV)/dev ## Run the containers and break them; needs Docker with Compose
 	COMPOSE_FILE=docker-compose.yml $(BIN)/python -m tests.compose.journeys
 	COMPOSE_FILE=docker-compose.cluster.yml $(BIN)/python -m tests.compose.journeys
+	COMPOSE_FILE=docker-compose.yml:docker-compose.tokens.yml CLUSTER_KEY=only-for-this-test $(BIN)/python -m tests.compose.locked
 
 check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
 	@$(MAKE) --no-print-directory lint types

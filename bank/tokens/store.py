@@ -135,6 +135,8 @@ def _writing(path: Path) -> Iterator[list[Token]]:
         part = path.with_name(f"{path.name}.part")
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if path.exists():
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)  # whom its owner let read it
             file.write(msgspec.json.format(msgspec.json.encode(_File(tokens)), indent=2) + b"\n")
             file.flush()
             os.fsync(file.fileno())

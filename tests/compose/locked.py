@@ -1,6 +1,7 @@
 """The bank in containers with tokens: `python -m tests.compose.locked`, run by `make test-compose`.
 
-It wants COMPOSE_FILE to name docker-compose.tokens.yml too, CLUSTER_KEY to be set, and makes the tokens that the banks read.
+It wants COMPOSE_FILE to name docker-compose.tokens.yml too and CLUSTER_KEY to be set, and makes the tokens that the
+banks read.
 """
 
 import sys
@@ -32,7 +33,6 @@ def main() -> int:
             seen = requests.get(f"{url}/contas/ana", headers=shown, timeout=20)
             assert seen.status_code == 200, seen.text
         late = tokens.add("late", Role.AUDITOR)
-        tokens.path.chmod(0o644)
         for url in project.urls:
             assert requests.get(f"{url}/auditoria", headers=bearer(late), timeout=20).json()["confere"]
     print("with tokens: 3 banks ask who comes, and take a token that was made meanwhile")

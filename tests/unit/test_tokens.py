@@ -34,6 +34,13 @@ def test_the_file_holds_no_secret_and_is_its_owners_alone(path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_whoever_may_read_the_file_may_read_the_next_one_too(path: Path) -> None:
+    add(path)
+    path.chmod(0o644)
+    add(path, "bia", Role.ADMIN)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_what_is_no_token_stands_for_nobody(path: Path) -> None:
     token = add(path)
     registry = Registry(path)

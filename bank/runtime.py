@@ -204,13 +204,13 @@ class Runtime:
         """Return the account. Raises NotReady, Diverged, LogUnavailable."""
         with self._desk.mutex:
             state, refusal = self._desk.condition()
-            attached_once = self._desk.attached_once
+            knows_bank = self._desk.attached_once and bool(self._desk.committed.log_id)
             is_settled = self._desk.is_settled()
         if state == "divergente" and refusal is not None:
             raise refusal
         log_is_down = state in {"sem_livro", "livro_perdido", "entrando", "falha", "parando"}
-        if not (self._desk.committed.position if log_is_down else attached_once):
-            raise NotReady("The node has not read the log to its end yet.")
+        if not (self._desk.committed.position if log_is_down else knows_bank):
+            raise NotReady("The node has not read the log to its end yet, or there is no bank in it.")
         # A log that may have lost what another node has does not bring the latest, though it brings something.
         is_doubtful = log_is_down or not is_settled
         if consistency is Consistency.LOCAL:

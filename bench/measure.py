@@ -36,7 +36,7 @@ def wrk(server: Server, connections: int, what: str, seconds: float) -> Round:
     """Let wrk ask for what requests.lua knows under this name, one operation a request, over some connections."""
     cpu_s, position = cpu_seconds(server), position_of(server)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(SCRIPT), server.url]
-    command += ["--", what]
+    command += [f"-H{name}: {value}" for name, value in server.headers.items()] + ["--", what]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
     requests_made, duration_us, errors, *percentiles_us = map(int, done.stdout.split()[-6:])
     assert errors == 0, done.stdout
@@ -69,7 +69,7 @@ def per_operation(
 
 def position_of(server: Server) -> int:
     """Return the position of the first node, 0 where there is no log."""
-    answer = requests.get(f"{server.url}/contas/conta-0", timeout=30)
+    answer = requests.get(f"{server.url}/contas/conta-0", headers=server.headers, timeout=30)
     return int(answer.headers.get("X-Posicao", "0-0-").split("-")[1])
 
 

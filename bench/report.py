@@ -12,7 +12,10 @@ __all__ = ["Found", "ratios_of", "table", "write_plot"]
 Found = dict[str, dict[str, list[Round]]]
 """The rounds by workload and variant."""
 
-RATIOS = [("bank", "postgres"), ("bank", "empty route"), ("one", "100"), ("local", "default"), ("1000", "1")]
+RATIOS = [
+    ("bank", "postgres"), ("bank", "empty route"), ("one", "100"), ("local", "default"), ("locked", "open"),
+    ("8 slow readers", "no reader"), ("1000", "1"),
+]  # fmt: skip
 """What is compared with what where a workload has both."""
 
 

@@ -14,6 +14,9 @@ local function post(path, body)
 end
 
 function init(arguments)
+  for name, value in pairs(wrk.headers) do
+    headers[name] = value
+  end
   what = arguments[1] or what
 end
 
@@ -22,9 +25,9 @@ function request()
   if what == "hot" then
     return post("/contas/conta-0/deposito", '{"valor": 1}')
   elseif what == "default" then
-    return wrk.format("GET", "/contas/" .. account(number))
+    return wrk.format("GET", "/contas/" .. account(number), headers)
   elseif what == "forte" or what == "local" then
-    return wrk.format("GET", "/contas/" .. account(number) .. "?consistencia=" .. what)
+    return wrk.format("GET", "/contas/" .. account(number) .. "?consistencia=" .. what, headers)
   elseif what == "mix" and number % 5 == 3 then
     return post("/contas/" .. account(number - 1) .. "/saque", '{"valor": 1}')  -- what was deposited just before
   elseif what == "mix" and number % 5 == 4 then

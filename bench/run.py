@@ -11,9 +11,10 @@ import platform
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,12 +23,13 @@ import requests
 from bench.measure import Round, measured, wrk
 from bench.ratios import TOLERANCE, falls
 from bench.report import Found, ratios_of, table, write_plot
-from bench.servers import ACCOUNTS, Server, postgres_programs, start_bank, start_empty, start_postgres
+from bench.servers import ACCOUNTS, Server, postgres_programs, start_bank, start_broker, start_empty, start_postgres
+from tests.support.doors import Tokens
 
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "performance"
 BASELINE = Path(__file__).with_name("baseline.json")
 LOTE_SIZES = (1, 10, 100, 1_000, 10_000)
-WORKLOADS = ("single", "mix", "hot", "reads", "lote")
+WORKLOADS = ("single", "mix", "hot", "reads", "tokens", "events", "lote")
 Situation = Callable[[float], Round]
 
 
@@ -56,6 +58,49 @@ def reads(bank: Server) -> Iterator[tuple[str, str, Situation]]:
         yield "reads, 32 connections", consistency, partial(wrk, bank, 32, consistency)
 
 
+def tokens(open_bank: Server, locked_bank: Server) -> Iterator[tuple[str, str, Situation]]:
+    """Deposits at a bank that asks nobody, and at one that asks for tokens; over 32 connections."""
+    yield "tokens, 32 connections", "locked", partial(wrk, locked_bank, 32, "deposit")
+    yield "tokens, 32 connections", "open", partial(wrk, open_bank, 32, "deposit")
+
+
+def events(bank: Server) -> Iterator[tuple[str, str, Situation]]:
+    """Deposits while 8 readers take what `/eventos` tells, a kilobyte at a time, and while nobody does."""
+    yield "events, 32 connections", "8 slow readers", partial(while_read, bank, 8)
+    yield "events, 32 connections", "no reader", partial(wrk, bank, 32, "deposit")
+
+
+def while_read(bank: Server, readers: int, seconds: float) -> Round:
+    """Deposit while slow readers hold `/eventos`."""
+    with ExitStack() as stack:
+        for _ in range(readers):
+            stack.enter_context(slow_reader(bank.url))
+        return wrk(bank, 32, "deposit", seconds)
+
+
+@contextmanager
+def slow_reader(url: str) -> Iterator[None]:
+    """Read events, 1 kB every 50 ms, until the block ends."""
+    enough = threading.Event()
+
+    def read() -> None:
+        while not enough.is_set():
+            with requests.get(f"{url}/eventos", stream=True, timeout=30) as answer:
+                if answer.status_code == 429:  # the node has not noticed yet that the last round's readers are gone
+                    enough.wait(0.5)
+                for _ in answer.iter_content(1024):
+                    if enough.wait(0.05):
+                        break
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join(10)
+
+
 def lote(bank: Server, sizes: list[int]) -> Iterator[tuple[str, str, Situation]]:
     """`POST /lote` of some sizes from one Python client; the time-ordered ids are the node's."""
     for size in sizes:
@@ -75,10 +120,14 @@ def run(arguments: argparse.Namespace) -> Found:
     """Start what the workloads need, and return what each situation came to in each round."""
     found: Found = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
-        servers = {"bank": start_bank(stack, Path(folder))}
+        broker = start_broker(stack, Path(folder))
+        servers = {"bank": start_bank(stack, broker, Path(folder, "bank"))}
         situations: list[tuple[str, str, Situation]] = []
         if shutil.which("wrk"):
             situations += by_wrk(stack, servers, arguments)
+            if "tokens" in arguments.only:
+                locked = start_bank(stack, broker, Path(folder, "locked"), Tokens(Path(folder)))
+                situations += tokens(servers["bank"], locked)
         elif set(arguments.only) != {"lote"}:
             print("No wrk here (Debian package wrk): all workloads but lote are skipped.")
         if "lote" in arguments.only:
@@ -110,6 +159,8 @@ def by_wrk(
         yield from hot(bank)
     if "reads" in arguments.only:
         yield from reads(bank)
+    if "events" in arguments.only:
+        yield from events(bank)
 
 
 def parsed() -> argparse.Namespace:

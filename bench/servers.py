@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,10 @@ import requests
 
 from tests.support.broker import Broker
 from tests.support.cluster import NodeProcess, eventually, free_port
+from tests.support.doors import Tokens, bearer
 from tools.local_broker import pid_path
 
-__all__ = ["ACCOUNTS", "Server", "postgres_programs", "start_bank", "start_empty", "start_postgres"]
+__all__ = ["ACCOUNTS", "Server", "postgres_programs", "start_bank", "start_broker", "start_empty", "start_postgres"]
 
 ACCOUNTS = 100
 NODES = 3
@@ -35,24 +37,33 @@ class Server(NamedTuple):
 
     url: str
     pids: dict[str, int]
+    headers: Mapping[str, str] = {}
+    """What every request to it shows."""
 
 
-def start_bank(stack: ExitStack, folder: Path) -> Server:
-    """Start three nodes on a broker of their own, and open the accounts."""
+def start_broker(stack: ExitStack, folder: Path) -> Broker:
+    """Start a broker for the banks of this run."""
     broker = Broker(folder / "broker").start()
     stack.callback(broker.remove)
-    broker.wait_ready()
-    nodes = [NodeProcess(folder / "bank", environment={"AMQP_URL": broker.url}).start() for _ in range(NODES)]
+    return broker.wait_ready()
+
+
+def start_bank(stack: ExitStack, broker: Broker, folder: Path, tokens: Tokens | None = None) -> Server:
+    """Start three nodes, which ask who comes if there are tokens, and open the accounts."""
+    environment = {"AMQP_URL": broker.url} | (tokens.environment if tokens else {})
+    headers = bearer(tokens.of["operador"]) if tokens else {}
+    nodes = [NodeProcess(folder, environment=environment).start() for _ in range(NODES)]
     for node in nodes:
         stack.callback(node.kill)
     for node in nodes:
         node.wait_ready(READY_S)
     opened = [{"op": "abertura", "id_conta": f"conta-{number}"} for number in range(ACCOUNTS)]
-    answer = nodes[0].post("/lote", {"operacoes": opened})
+    answer = nodes[0].post("/lote", {"operacoes": opened}, headers=headers)
     assert answer.status_code == 200, answer.text
     assert all(each["sucesso"] for each in answer.json()["resultados"]), answer.text
     pids = {f"node {number}": node.process.pid for number, node in enumerate(nodes, 1) if node.process}
-    return Server(nodes[0].url, pids | {"broker": int(pid_path(broker.folder, node=broker.node).read_text())})
+    pids["broker"] = int(pid_path(broker.folder, node=broker.node).read_text())
+    return Server(nodes[0].url, pids, headers)
 
 
 def postgres_programs() -> Path | None:

@@ -149,6 +149,13 @@ MUTANTS = (
         "tests/unit/test_replica.py",
     ),
     Mutant(
+        "an answer where there is no bank",
+        "bank/runtime.py",
+        "knows_bank = self._desk.attached_once and bool(self._desk.committed.log_id)",
+        "knows_bank = self._desk.attached_once",
+        "tests/simulation/test_simulator.py",
+    ),
+    Mutant(
         "a second bank, begun by one that was to join",
         "bank/watch.py",
         "if desk.config.join_only or desk.committed.log_id:",

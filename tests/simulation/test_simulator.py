@@ -79,6 +79,24 @@ KEPT = {
             Event(21.753, "cut", 2, (1,)),
         ),
     )),
+    # A node that had joined a log without a bank, for it was wiped, told a customer that there was no such account.
+    "read where no bank was": (6839, Plan(
+        machines=1, customers=5, shared_disk=False, restlessness=0.1, leisure_s=1.0,
+        events=(
+            Event(7.668, "wipe", 0, ()),
+            Event(8.318, "crash", 0, (0.066,)),
+            Event(14.269, "crash at", 0, (0.083, "before the record is stored")),
+            Event(16.34, "crash all", 0, (3.608,)),
+            Event(16.436, "wipe", 0, ()),
+            Event(19.546, "wipe", 0, ()),
+            Event(20.328, "join", 0, ()),
+            Event(20.427, "crash all", 0, (0.118,)),
+            Event(20.711, "crash at", 0, (1.105, "before the record is stored")),
+            Event(22.345, "crash", 0, (0.103,)),
+            Event(23.629, "wipe", 0, ()),
+            Event(25.98, "join", 0, ()),
+        ),
+    )),
 }  # fmt: skip
 """What runs found and was mended. `make mutants` sees that they still find it."""
 

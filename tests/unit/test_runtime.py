@@ -42,6 +42,18 @@ def test_while_the_log_may_lack_what_others_have_reads_are_marked(
         node.read_account("A", Consistency.STRONG)
 
 
+def test_where_no_bank_is_nobody_is_told_that_there_is_no_account(tmp_path: Path) -> None:
+    node = open_runtime(Config(node_name="banco-2", data_dir=tmp_path, join_only=True), on_end=lambda _: None)
+    node.start()
+    try:
+        eventually(lambda: "begins none" in "".join(node.health().reasons))
+        for consistency in Consistency:
+            with pytest.raises(NotReady):
+                node.read_account("A", consistency)
+    finally:
+        node.stop()
+
+
 def test_a_thread_that_ends_inside_a_lock_stops_the_node(node: Runtime) -> None:
     lock = node._locks._table[0]
     thread = threading.Thread(target=lock.acquire, name="careless")

@@ -153,7 +153,7 @@ MUTANTS = (
         "bank/runtime.py",
         "knows_bank = self._desk.attached_once and bool(self._desk.committed.log_id)",
         "knows_bank = self._desk.attached_once",
-        "tests/simulation/test_simulator.py",
+        "tests/unit/test_runtime.py",
     ),
     Mutant(
         "a second bank, begun by one that was to join",

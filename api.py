@@ -28,6 +28,7 @@ from bank.routes.events import READERS_MAX, events
 from bank.routes.models import refuse_invalid
 from bank.routes.office import office
 from bank.routes.other_servers import AddressConverter, other_servers
+from bank.routes.pace import Pace
 from bank.routes.pages import pages
 from bank.routes.panel.frame import panel
 from bank.routes.server import listen
@@ -54,7 +55,8 @@ def create_app(bank: Runtime) -> Flask:
     app.extensions["banco_leitores"] = threading.BoundedSemaphore(min(READERS_MAX, max(1, bank.config.threads // 4)))
     tracing.register(app)
     problems.register(app)
-    access.register(app, Registry(bank.config.tokens_file) if bank.config.tokens_file else None)
+    registry = Registry(bank.config.tokens_file) if bank.config.tokens_file else None
+    access.register(app, registry, Pace(bank.config.rate_limit))
     answers.register(app)
     for blueprint in (accounts, transfers, batches, other_servers, cluster, events, office):
         app.register_api(blueprint)

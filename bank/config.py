@@ -17,6 +17,7 @@ from bank.operations import BATCH_OPERATIONS_MAX, NODE_NAME
 __all__ = ["Config"]
 
 CLUSTER_KEY = r"^([!-~]{16,200})?\Z"
+RATE_LIMIT = r"^([1-9][0-9]{0,6}/(second|minute|hour))?\Z"
 AMQP_NAME = r"^[A-Za-z][A-Za-z0-9._-]{0,199}\Z"
 
 
@@ -45,6 +46,8 @@ class Config:
     """True: this node never begins a bank, however empty its log looks."""
     tokens_file: Path | None = None
     """Who may use the bank; None: whoever reaches it."""
+    rate_limit: str = ""
+    """How often one principal, or one address, may ask: `100/second`; empty: as often as it likes."""
     allow_anonymous: bool = False
     threads: int = 32
     request_deadline_ms: int = 10_000
@@ -77,6 +80,10 @@ class Config:
             raise StartRefused("queue_operations_max is below a batch: the largest would never be accepted.")
         if self.peer_silent_ms_max < 3 * self.heartbeat_ms:
             raise StartRefused("peer_silent_ms_max is below 3 heartbeats: slow peers would look dead.")
+        self._check_who_comes()
+        self._check_urls()
+
+    def _check_who_comes(self) -> None:
         if not _is_loopback(self.host) and not self.allow_anonymous and self.tokens_file is None:
             raise StartRefused(
                 f"HOST {self.host} can be reached by others, and this bank asks nobody who they are: "
@@ -88,7 +95,8 @@ class Config:
             raise StartRefused("TOKENS_FILE without CLUSTER_KEY would leave the routes between nodes open: set both.")
         if not re.search(CLUSTER_KEY, self.cluster_key):
             raise StartRefused("CLUSTER_KEY must be 16-200 printable ASCII characters without spaces, or not be set.")
-        self._check_urls()
+        if not re.search(RATE_LIMIT, self.rate_limit):
+            raise StartRefused(f"RATE_LIMIT {self.rate_limit!r} is not such as 100/second, 600/minute or 5000/hour.")
 
     def _check_urls(self) -> None:
         if any(urlsplit(url).scheme not in {"amqp", "amqps"} or not urlsplit(url).hostname for url in self.amqp_urls):
@@ -137,6 +145,7 @@ class Config:
             servers_allowed=_urls(environ, "SERVERS_ALLOWED"),
             join_only=environ.get("JOIN_ONLY") == "1",
             tokens_file=Path(environ["TOKENS_FILE"]) if environ.get("TOKENS_FILE") else None,
+            rate_limit=environ.get("RATE_LIMIT", ""),
             allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
             threads=_whole_number(environ, "THREADS", 32),
         )

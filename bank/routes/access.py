@@ -13,6 +13,7 @@ from flask import Flask, current_app, g, request
 from msgspec.structs import replace
 
 from bank.operations import Batch, CustomerOperation, Operation, Origin, accounts_of, scope_of, scoped
+from bank.routes.pace import Pace
 from bank.routes.problems import Problem
 from bank.tokens.principals import Principal, Role
 from bank.tokens.store import Registry
@@ -62,11 +63,12 @@ NOT_ASKED = frozenset({
 })  # fmt: skip
 
 
-def register(app: Flask, registry: Registry | None) -> None:
-    """Ask before every route, if there is a registry of tokens."""
-    app.extensions["banco_tokens"] = registry
+def register(app: Flask, registry: Registry | None, pace: Pace) -> None:
+    """Ask before every route, if there is a registry of tokens; then see that nobody asks too often."""
+    app.extensions["banco_tokens"], app.extensions["banco_passo"] = registry, pace
     if registry is not None:
         app.before_request(_ask)
+    pace.register(app, asked=frozenset(ALLOWED))
 
 
 def _ask() -> None:
@@ -75,6 +77,8 @@ def _ask() -> None:
         return
     principal = _principal()
     if principal is None:
+        if request.authorization is not None:
+            cast("Pace", current_app.extensions["banco_passo"]).count_wrong_token()
         raise Problem("NAO_AUTENTICADO", "Falta um token válido, no cabeçalho Authorization.", headers=_challenge())
     account_id = (request.view_args or {}).get("id_conta")
     if principal.role not in ALLOWED.get(endpoint, ()) or (account_id and not principal.owns(account_id)):

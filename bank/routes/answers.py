@@ -39,6 +39,13 @@ __all__ = [
     "signed_amount",
 ]
 
+_SAFETY = {
+    "X-Content-Type-Options": "nosniff",  # JSON is no page, whatever stands in it
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",  # a balance is old as soon as it is told
+}
+"""What every answer says to browsers and caches, unless its route says otherwise."""
 _KEY = re.compile(r"[ -~]{1,255}")
 
 
@@ -81,7 +88,8 @@ def register(app: Flask) -> None:
 def _tell_position(response: Response) -> Response:
     if response.status_code != 401:  # how far the bank is, is nobody's business either
         response.headers.setdefault("X-Posicao", str(bank().token()))
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    for name, value in _SAFETY.items():
+        response.headers.setdefault(name, value)
     return response
 
 

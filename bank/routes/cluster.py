@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from bank.metrics import CONTENT_TYPE
 from bank.money import format_cents
+from bank.operations import SCOPE_END
 from bank.routes.access import known_as, may_see, may_see_who
 from bank.routes.answers import bank, instant, json_answer, outcome_fields
 from bank.routes.problems import Problem, problem_fields
@@ -38,8 +39,8 @@ class _OperationPath(BaseModel):
 @cluster.get("/operacoes/<path:id_operacao>", summary="O resultado de uma operação / What became of an operation")
 def show_operation(path: _OperationPath) -> Response:
     """404 while this node knows none, which proves nothing: only repeating the key settles it."""
-    history = bank().history
-    entry = history.entry(known_as(path.id_operacao)) or history.entry(path.id_operacao)
+    history, key = bank().history, path.id_operacao
+    entry = history.entry(known_as(key)) or (history.entry(key) if SCOPE_END not in key else None)
     if entry is None or not may_see(entry.operation):
         raise Problem("OPERACAO_NAO_ENCONTRADA", "Este nó não conhece a operação.")
     fields = outcome_fields(entry, with_who=may_see_who())

@@ -36,6 +36,9 @@ def test_everything_set_is_taken() -> None:
     ("variable", "value", "sentence"),
     [
         ("CLUSTER_KEY", "short", "CLUSTER_KEY must be 16-200"),
+        ("RATE_LIMIT", "100", "RATE_LIMIT '100' is not such as 100/second"),
+        ("RATE_LIMIT", "0/second", "is not such as 100/second"),
+        ("TOKENS_FILE", "tokens.json", "without CLUSTER_KEY"),
         ("AMQP_CA", "ca.pem", "are for amqps:// URLs"),
         ("PORT", "x", "PORT='x' is not a whole number"),
         ("PORT", "0", "PORT 0 is not between"),
@@ -58,6 +61,13 @@ def test_a_wrong_value_is_refused_with_a_sentence(variable: str, value: str, sen
 
 def test_another_host_is_taken_if_anonymous_access_is_meant() -> None:
     assert Config.from_environment({"HOST": "0.0.0.0", "ALLOW_ANONYMOUS": "1"}).host == "0.0.0.0"
+
+
+def test_another_host_is_taken_if_the_bank_asks_who_comes() -> None:
+    locked = {"HOST": "0.0.0.0", "TOKENS_FILE": "tokens.json", "CLUSTER_KEY": "k" * 16}
+    assert Config.from_environment(locked).tokens_file == Path("tokens.json")
+    with pytest.raises(StartRefused, match="contradict"):
+        Config.from_environment(locked | {"ALLOW_ANONYMOUS": "1"})
 
 
 def test_relations_between_settings_are_checked() -> None:

@@ -189,6 +189,7 @@ def test_every_key_that_a_route_writes_is_in_the_glossary(name: str, glossary: s
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
     }
     standard = {"Retry-After", "Location", "http", "https", "name", "Content-Type", "default", "pattern"}
+    standard |= {"Cache-Control", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options"}
     assert written - glossary - standard == set()
 
 

@@ -44,6 +44,7 @@ GATES = {
     "pika": ["replication/rabbitmq.py"],
     "sqlite3": ["bank/journal*.py", "bank/sqlite.py", "replication/embedded.py"],
     "rich": ["bank/importer.py", "bank/tokens/__main__.py"],
+    "limits": ["bank/routes/pace.py"],
     "prometheus_client": ["bank/metrics.py", "bank/gauges.py"],
 }
 """One file, or few, to open when one of these changes."""

@@ -43,8 +43,6 @@ def refuse_other_sites() -> None:
 def guard(response: Response) -> Response:
     """Allow a page what this host serves and nothing else, and remember the language that was chosen."""
     response.headers["Content-Security-Policy"] = _POLICY
-    # Not `no-referrer`: under it browsers send forms with `Origin: null`.
-    response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint != "painel.static":
         # A page that comes back from a cache would bring back a key that is used up.
         response.cache_control.no_store = True

@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/judge tests/simulation
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test test-cluster test-faults test-compose simulate mutants bench bench-quick bench-guard check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster test-faults test-compose simulate mutants audit bench bench-quick bench-guard check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: ## Measure beside peers, in one run: ONLY="single lote" SECONDS=3 ROUNDS=
 bench-quick: ## The same in two minutes, a few telling workloads
 bench-guard: ## Compare the quick ratios with bench/baseline.json; fails if one fell
 
+audit: $(VENV)/audit ## Ask PyPI for known vulnerabilities of what a node needs; fails if it could not be asked
+	$(BIN)/python -m pip_audit --strict --no-deps --disable-pip -r requirements.txt
+
 simulate: $(VENV)/dev ## Run the bank in virtual time with faults: SEED=42, or SEEDS=1-20000 on all cores
 	@$(BIN)/python -m tests.simulation $(or $(SEED),$(SEEDS),1-500) $(if $(ONLY),--only $(ONLY))
 
@@ -97,6 +100,11 @@ $(VENV)/node: requirements.txt | $(BIN)/python
 $(VENV)/dev: requirements-dev.txt $(VENV)/node | $(BIN)/python
 	@echo 'Installing the tools for checks and tests into $(VENV)...'
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/audit: requirements-audit.txt | $(BIN)/python
+	@echo 'Installing what looks up vulnerabilities into $(VENV)...'
+	@$(BIN)/python -m pip install --quiet -r requirements-audit.txt
 	@touch $@
 
 $(VENV)/bench: requirements-bench.txt $(VENV)/node | $(BIN)/python

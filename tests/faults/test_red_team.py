@@ -16,7 +16,7 @@ import requests
 
 from replication.embedded import EmbeddedLog
 from replication.snapshot import KEY_HEADER
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, eventually
 from tests.support.doors import Tokens, bearer
 from tests.support.naive import bodies_of
 
@@ -36,14 +36,17 @@ class Target(NamedTuple):
         return self.cluster.nodes[0].url
 
     def look(self) -> dict[str, object]:
-        """Return the books that all nodes agree on."""
-        first, second = (
-            requests.get(f"{url}/auditoria", headers=bearer(self.tokens.of["admin"]), timeout=20).json()
-            for url in self.cluster.urls
-        )
+        """Return the books once all nodes show the same."""
         keys = ("contas", "soma_saldos", "depositos", "saques", "resumo_estado", "confere")
-        assert {key: first[key] for key in keys} == {key: second[key] for key in keys}
-        return {key: first[key] for key in keys}
+        headers = bearer(self.tokens.of["admin"])
+
+        def same() -> dict[str, object] | None:
+            first, second = (node.get("/auditoria", headers=headers).json() for node in self.cluster.nodes)
+            books = {key: first[key] for key in keys}
+            return books if books == {key: second[key] for key in keys} else None
+
+        books: dict[str, object] = eventually(same)
+        return books
 
     def as_customer(self, path: str, *lines: str, method: str = "GET", body: str = "") -> tuple[int, bytes]:
         """Send this path as it is written, with these header lines; return the status and the body."""

@@ -5,7 +5,6 @@ The way of a request from here: `bank/routes/accounts.py` -> `bank/runtime.py` -
 """
 
 import gc
-import logging
 import os
 import signal
 import sys
@@ -17,7 +16,7 @@ from flask_openapi_swagger.plugins import RegisterPlugin as Swagger
 
 from bank.config import Config
 from bank.errors import StartRefused
-from bank.logs import EventFormatter
+from bank.logs import log_to_stderr
 from bank.routes import access, answers, problems, tracing
 from bank.routes.accounts import accounts
 from bank.routes.batches import batches
@@ -110,7 +109,7 @@ def main() -> int:
         return 1
     try:
         config = Config.from_environment()
-        _log_to_stderr(config)
+        log_to_stderr(config)
         serving = _Serving(config)
     except StartRefused as refused:
         print(f"The node does not start: {refused}", file=sys.stderr)
@@ -120,12 +119,6 @@ def main() -> int:
         # A new life in the same process: whatever a thread still held of the old journal is gone.
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is what is wanted
     return status
-
-
-def _log_to_stderr(config: Config) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(EventFormatter(config.node_name))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

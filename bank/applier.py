@@ -64,7 +64,7 @@ class Applier:
         exception, each of which stops the node's writes.
         """
         back_off_s = 0.1
-        is_lost = False
+        is_lost = is_unreachable = False
         self._joiner.join_late()
         while not self._desk.stopping.is_set():
             try:
@@ -73,10 +73,14 @@ class Applier:
                     is_lost = False
                 with closing(self._attach()) as reader:
                     self._desk.log_is_up()
+                    log.info("log attached", extra={"position": self._replica.state.position})
                     back_off_s = 0.1
+                    is_unreachable = False
                     self._follow(reader)
             except LogUnreachable as error:
-                log.warning("log unreachable", extra={"reason": str(error)})
+                if not is_unreachable:
+                    log.warning("log unreachable", extra={"reason": str(error)})
+                is_unreachable = True
                 self._desk.log_is_down(f"The log does not answer: {error}")
                 self._desk.pause(back_off_s * random.uniform(0.5, 1))  # noqa: S311
                 back_off_s = min(2.0, back_off_s * 2)

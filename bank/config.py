@@ -50,6 +50,8 @@ class Config:
     """How often one principal, or one address, may ask: `100/second`; empty: as often as it likes."""
     allow_anonymous: bool = False
     threads: int = 32
+    log_format: str = "text"
+    """Of the node's own log: "text" or "json"."""
     request_deadline_ms: int = 10_000
     read_deadline_ms: int = 500
     """A default read that waited this long for the log answers from the node's own state, marked."""
@@ -76,6 +78,8 @@ class Config:
             raise StartRefused(f"PORT {self.port} is not between 1 and 65535.")
         if not 1 <= self.threads <= 512:
             raise StartRefused(f"THREADS {self.threads} is not between 1 and 512.")
+        if self.log_format not in {"text", "json"}:
+            raise StartRefused(f"LOG_FORMAT {self.log_format!r} is neither text nor json.")
         if self.queue_operations_max < BATCH_OPERATIONS_MAX:
             raise StartRefused("queue_operations_max is below a batch: the largest would never be accepted.")
         if self.peer_silent_ms_max < 3 * self.heartbeat_ms:
@@ -148,6 +152,7 @@ class Config:
             rate_limit=environ.get("RATE_LIMIT", ""),
             allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
             threads=_whole_number(environ, "THREADS", 32),
+            log_format=environ.get("LOG_FORMAT") or "text",
         )
 
 

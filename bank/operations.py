@@ -81,7 +81,7 @@ class _Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"
 class Origin(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Which request asked, and from where: what no two requests need have in common to be the same."""
 
-    request_id: Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
+    request_id: Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z")]
     address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F:.]{0,45}\Z")]
 
 

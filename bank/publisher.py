@@ -46,7 +46,8 @@ class Publisher:
                 self._log.append(packed.body)
                 back_off_s = 0.0
             except LogUnreachable as error:
-                log.warning("publish failed", extra={"reason": str(error)})
+                if not back_off_s:  # else it was said, and nothing has gone out since
+                    log.warning("publish failed", extra={"reason": str(error)})
                 self._desk.log_is_down(f"The log does not answer: {error}")
                 self._desk.reattach.set()
                 back_off_s = min(BACK_OFF_S_MAX, max(0.05, back_off_s * 2)) * random.uniform(0.5, 1)  # noqa: S311

@@ -164,11 +164,17 @@ class Herald:
     def run(self) -> None:
         """Beat until the node stops, then say so."""
         desk = self._desk
+        is_unreachable = False
         while not desk.stopping.is_set():
             try:
                 self._exchange()
+                if is_unreachable:
+                    log.info("presence answers")
+                is_unreachable = False
             except LogUnreachable as error:
-                log.warning("presence unreachable", extra={"reason": str(error)})
+                if not is_unreachable:
+                    log.warning("presence unreachable", extra={"reason": str(error)})
+                is_unreachable = True
             desk.pause(desk.config.heartbeat_ms / 1000)
         try:
             self._presence.leave()

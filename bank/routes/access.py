@@ -8,7 +8,6 @@ Invariant: each route, role and state of a token has its answer (tests/integrati
 
 from typing import cast
 
-import uuid_utils
 from flask import Flask, current_app, g, request
 from msgspec.structs import replace
 
@@ -135,7 +134,7 @@ def signed(operation: Operation) -> Operation:
     """Return the operation as asked for by this request's principal, if the bank knows its principals."""
     if _who() is None or not isinstance(operation, CustomerOperation | Batch):
         return operation
-    origin = Origin(g.get("request_id") or uuid_utils.uuid7().hex, request.remote_addr or "")
+    origin = Origin(g.request_id, request.remote_addr or "")
     return replace(operation, id=known_as(operation.id), origin=origin)
 
 

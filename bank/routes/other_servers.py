@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import Field
 from werkzeug.routing import PathConverter
@@ -21,6 +21,7 @@ from bank.routes.answers import bank, json_answer, operation_id
 from bank.routes.door import parse_json
 from bank.routes.models import AccountPath, OtherServerOperation
 from bank.routes.problems import Problem
+from bank.routes.tracing import REQUEST_ID_HEADER
 
 __all__ = ["AddressConverter", "other_servers"]
 
@@ -67,7 +68,9 @@ def _ask(method: str, typed: str, path: str, content: dict[str, str] | None = No
     address = node or find_server(typed, bank().config.servers_allowed)
     if address is None:
         raise Problem("SERVIDOR_DESCONHECIDO", f"{typed[:80]} não é um nó deste banco nem um servidor permitido.")
-    headers = {HOP_HEADER: "1"} | ({"Idempotency-Key": f'"{key}"', "Content-Type": "application/json"} if key else {})
+    headers = {HOP_HEADER: "1", REQUEST_ID_HEADER: g.request_id}
+    if key is not None:
+        headers |= {"Idempotency-Key": f'"{key}"', "Content-Type": "application/json"}
     if node is not None and (shown := request.headers.get("Authorization")) is not None:
         headers["Authorization"] = shown  # a node of this bank asks for itself; another bank never sees a token of ours
     with _place(), closing(_connection(address)) as connection:

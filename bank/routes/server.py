@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import resource
+import time
 from typing import Any
 
 from flask import Flask
@@ -19,8 +20,10 @@ from waitress.task import ErrorTask
 
 from bank.config import Config
 from bank.errors import StartRefused
+from bank.metrics import NO_ROUTE
 from bank.routes.answers import key_of
 from bank.routes.problems import Problem, problem_fields
+from bank.routes.tracing import REQUEST_ID_HEADER, request_id_of
 
 __all__ = ["listen"]
 
@@ -80,10 +83,13 @@ class _ProblemTask(ErrorTask):
         key = key_of(request.headers.get("IDEMPOTENCY_KEY", "")) if is_post else None
         body = json.dumps(problem_fields(problem, instance="/", operation_id=key)).encode()
         self.status = f"{problem.kind.status} {error.reason if error.code == problem.kind.status else 'Bad Request'}"
-        self.response_headers = [("Content-Type", "application/problem+json")]
+        request_id = request_id_of(request.headers.get("X_REQUEST_ID", ""))
+        self.response_headers = [("Content-Type", "application/problem+json"), (REQUEST_ID_HEADER, request_id)]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
+        server: Any = self.channel.server
+        server.metrics.answered(NO_ROUTE, NO_ROUTE, problem.kind.status, time.time() - self.start_time)
 
 
 class _Channel(HTTPChannel):
@@ -113,6 +119,7 @@ def listen(app: Flask, config: Config) -> Any:
             f"{config.host}:{config.port} cannot be listened on: {error.strerror}. Choose another PORT."
         ) from error
     server.channel_class = _Channel
+    server.metrics = app.extensions["banco"].metrics
     return server
 
 

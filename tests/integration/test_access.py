@@ -255,14 +255,15 @@ def test_a_key_of_another_tells_nothing(locked: Locked) -> None:
 
 def test_who_asked_is_seen_by_those_who_audit(locked: Locked) -> None:
     node = locked.cluster.nodes[0]
-    node.post("/contas/ana/saque", {"valor": 3}, headers=bearer(locked.tokens.of["cliente"]))
+    shown = bearer(locked.tokens.of["cliente"])
+    node.post("/contas/ana/saque", {"valor": 3}, headers=shown | {"X-Request-ID": "caixa-eletronico/7"})
     line = {
         who: node.get("/contas/ana/extrato?limite=1", headers=bearer(locked.tokens.of[who])).json()["lancamentos"][0]
         for who in ("auditor", "admin", "operador", "cliente")
     }
     assert line["auditor"]["autor"] == line["admin"]["autor"] == "ana"
     assert line["auditor"]["endereco"] == "127.0.0.1"
-    assert line["auditor"]["pedido"]
+    assert line["auditor"]["pedido"] == "caixa-eletronico/7"
     assert not {"autor", "endereco", "pedido"} & (line["operador"].keys() | line["cliente"].keys())
 
 

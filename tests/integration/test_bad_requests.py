@@ -899,10 +899,12 @@ def test_a_bank_that_is_away_gets_nothing(asking: NodeProcess, closed_port: int,
 
 @pytest.mark.parametrize("key", ["k", "two words", ' " blanks at both ends " ', '"quoted twice"', "x" * 255])
 def test_the_key_is_passed_on_with_the_mark_of_one_hop(asking: NodeProcess, other_bank: OtherBank, key: str) -> None:
-    assert ask(asking, "saque", "boa", other_bank.url, key=f'"{key}"').status == 200
+    answer = ask(asking, "saque", "boa", other_bank.url, key=f'"{key}"')
+    assert answer.status == 200
     line, headers, body = other_bank.seen[-1]
     assert line == "POST /contas/boa/saque HTTP/1.1"
     assert headers["X-Banco-Salto"] == "1"
+    assert headers["X-Request-ID"] == answer.headers["X-Request-ID"]
     sent = headers["Idempotency-Key"]
     understood = sent[1:-1] if len(sent) > 1 and sent[0] == sent[-1] == '"' else sent
     assert understood == key

@@ -296,6 +296,27 @@ MUTANTS = (
         "tests/unit/test_rebuilding.py",
     ),
     Mutant(
+        "a repeat counted as another deposit",
+        "bank/metrics.py",
+        "if 0 < entry.number <= newest:",
+        "if False:",
+        "tests/integration/test_metrics.py::test_operations_are_counted_by_kind_and_by_what_came_of_them_at_every_node",
+    ),
+    Mutant(
+        "what clients type becomes a label",
+        "bank/routes/tracing.py",
+        "(request.method, rule.rule) if rule is not None else (NO_ROUTE, NO_ROUTE)",
+        "(request.method, request.path)",
+        "tests/integration/test_metrics.py::test_requests_are_counted_by_the_template_of_their_route",
+    ),
+    Mutant(
+        "whatever was sent is a request's id",
+        "bank/routes/tracing.py",
+        "return sent if _ID.fullmatch(sent) else",
+        "return sent or",
+        "tests/integration/test_tracing.py::test_what_is_no_id_is_ignored_and_one_is_made",
+    ),
+    Mutant(
         "a record answered before it is on the disk, in a whole bank",
         "bank/applier.py",
         "        if applied:\n            self._commit(applied)\n        self._let_out(done)",

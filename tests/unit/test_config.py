@@ -23,10 +23,11 @@ def test_everything_set_is_taken() -> None:
     config = Config.from_environment(
         {
             "PORT": "6000", "HOST": "::1", "NODE_NAME": "centro", "DATA_DIR": "/tmp/x", "THREADS": "8",
+            "LOG_FORMAT": "json",
             "SERVERS_ALLOWED": "http://a:1, https://b/",
         }
     )  # fmt: skip
-    assert (config.port, config.node_name, config.threads) == (6000, "centro", 8)
+    assert (config.port, config.node_name, config.threads, config.log_format) == (6000, "centro", 8, "json")
     assert config.servers_allowed == ("http://a:1", "https://b")
     assert config.addresses == ("http://[::1]:6000",)
     assert config.node_dir == Path("/tmp/x/centro")
@@ -46,6 +47,7 @@ def test_everything_set_is_taken() -> None:
         ("PORT", "-1", "is not a whole number"),
         ("PORT", "\u0665", "is not a whole number"),
         ("THREADS", "0", "THREADS 0 is not between"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT 'xml' is neither text nor json"),
         ("NODE_NAME", "../x", "NODE_NAME"),
         ("NODE_NAME", "a b", "NODE_NAME"),
         ("HOST", "0.0.0.0", "can be reached by others"),

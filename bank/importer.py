@@ -37,9 +37,16 @@ class Importer:
     """Brings a list of orders to the bank, each to its final word."""
 
     def __init__(
-        self, orders: list[Order], servers: Servers, *, connections: int, patience_s: float, batch: int = 1
+        self,
+        orders: list[Order],
+        servers: Servers,
+        *,
+        connections: int,
+        patience_s: float,
+        batch: int = 1,
+        credential: str | None = None,
     ) -> None:
-        """Let each connection ask for `batch` orders at once, at most."""
+        """Let each connection ask for `batch` orders at once, at most; a bank with tokens asks for a credential."""
         self.settled: Counter[tuple[bool, Settled]] = Counter()
         """How many openings (True) and lines (False) came to which end."""
         self.lines = sum(not order.opens for order in orders)
@@ -49,6 +56,7 @@ class Importer:
         self._servers = servers
         self._connections = connections
         self._batch = batch
+        self._headers = {"Authorization": f"Bearer {credential}"} if credential else {}
         self._patience_s = patience_s
         self._changed = threading.Condition()
         self._stopping = threading.Event()
@@ -131,6 +139,7 @@ class Importer:
             if url not in sessions:
                 sessions[url] = requests.Session()
                 sessions[url].trust_env = False  # a server that was named is asked itself, not a proxy
+                sessions[url].headers.update(self._headers)
             words = ask_all(sessions[url], url, orders) if self._batch > 1 else [ask(sessions[url], url, orders[0])]
             yield from ((order, word) for order, word in zip(orders, words, strict=True) if isinstance(word, Settled))
             open_words = [word for word in words if isinstance(word, Again)]
@@ -149,7 +158,7 @@ class Importer:
             self._changed.notify_all()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, credential: str | None = None) -> int:
     """Run the command; return its exit status: 0 all settled, 1 given up, 2 nothing was sent, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
@@ -161,7 +170,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(*error.problems, f"{options.arquivo}: nada foi enviado.", sep="\n", file=sys.stderr)
         return 2
     servers = Servers([url.rstrip("/") for url in options.servidor or ["http://127.0.0.1:5000"]])
-    work = Importer(orders, servers, connections=options.conexoes, patience_s=options.prazo, batch=options.lote)
+    work = Importer(
+        orders,
+        servers,
+        connections=options.conexoes,
+        patience_s=options.prazo,
+        batch=options.lote,
+        credential=credential,
+    )
     console = Console(markup=False, highlight=False, soft_wrap=True)
     status = _run_watched(work, console)
     console.print(_table(work))

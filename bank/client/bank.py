@@ -19,6 +19,9 @@ from bank.money import format_cents, parse_cents
 __all__ = ["Account", "Bank", "Entry", "Receipt"]
 
 
+CLUSTER_KEY_HEADER = "X-Chave-Da-Rede"
+
+
 class Account(NamedTuple):
     """An account as a node shows it. Amounts have two decimals."""
 
@@ -63,6 +66,7 @@ class Bank:
     def __init__(self, urls: Sequence[str], *, deadline_s: float = 20.0, credential: str | None = None) -> None:
         if isinstance(urls, str) or not urls:
             raise ValueError("the bank needs a list of at least one URL")
+        self._credential = credential
         self._delivery = Delivery(urls, deadline_s=deadline_s, credential=credential)
 
     def __enter__(self) -> Self:
@@ -160,6 +164,14 @@ class Bank:
     def books(self) -> dict[str, Any]:
         """Return the books of one node, as `GET /auditoria` spells them."""
         return self._delivery.get("/auditoria")
+
+    def digests(self, position: int, *, cluster_key: str = "") -> dict[str, Any]:
+        """Return what one node held at this position, as `GET /cluster/resumos/<posicao>` spells it."""
+        return self._delivery.get(f"/cluster/resumos/{position}", headers={CLUSTER_KEY_HEADER: cluster_key})
+
+    def only(self, url: str, *, deadline_s: float = 5.0) -> "Bank":
+        """Return one node alone, to be asked about itself."""
+        return Bank([url], deadline_s=deadline_s, credential=self._credential)
 
     def _change(self, path: str, body: Mapping[str, Any], key: str | None) -> Receipt:
         answer = self._delivery.post(path, body, key or _new_key())

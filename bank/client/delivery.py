@@ -42,17 +42,22 @@ class Delivery:
         """Close all connections."""
         self._session.close()
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def get(
+        self, path: str, query: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Read. Raises Refused, NotApplied or Unreachable."""
-        return self._deliver("GET", path, query, None, "")
+        shown = {"X-Posicao-Minima": self.token} if self.token else {}
+        return self._deliver("GET", path, query, None, "", {**shown, **(headers or {})})
 
     def post(self, path: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
         """Change something, once. Raises Refused, NotApplied, Unreachable or Unknown."""
-        return self._deliver("POST", path, None, body, key)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        return self._deliver("POST", path, None, body, key, headers)
 
     def _deliver(
-        self, method: str, path: str, query: Mapping[str, Any] | None, body: Mapping[str, Any] | None, key: str
-    ) -> dict[str, Any]:
+        self, method: str, path: str, query: Mapping[str, Any] | None, body: Mapping[str, Any] | None, key: str,
+        headers: Mapping[str, str],
+    ) -> dict[str, Any]:  # fmt: skip
         until_s = time.monotonic() + self._deadline_s
         failure: BankError = Unreachable("the deadline left no time to ask")
         may_be_applied = False
@@ -68,7 +73,7 @@ class Delivery:
                     url + path,
                     params=query,
                     data=None if body is None else json.dumps(body),
-                    headers=self._headers(method, key),
+                    headers=headers,
                     timeout=(max(0.001, min(left_s, CONNECT_S_MAX)), max(0.001, min(left_s, ANSWER_S_MAX))),
                     allow_redirects=False,
                 )
@@ -97,11 +102,6 @@ class Delivery:
                 may_be_applied = method == "POST"
             self._servers.failed(url, time.monotonic(), retry_after_s(response.headers.get("Retry-After", "")))
         raise Unknown(key, str(failure)) if may_be_applied else failure
-
-    def _headers(self, method: str, key: str) -> dict[str, str]:
-        if method == "POST":
-            return {"Content-Type": "application/json", "Idempotency-Key": key}
-        return {"X-Posicao-Minima": self.token} if self.token else {}
 
     def _see(self, token: str) -> None:
         if token and (self.token is None or _place(token) > _place(self.token)):

@@ -126,7 +126,8 @@ class Runtime:
         self.shelf = Shelf(config.node_dir, partial(copy_journal, journal.path))
         watchdog = Watchdog(self._desk, publisher, self.administration, histories=self._histories)
         herald = Herald(self._desk, presence, self._replica)
-        joiner = Joiner(self._desk, config.node_dir, Peers(config.cluster_key, self._desk.stopping))
+        self.peers = Peers(config.cluster_key, self._desk.stopping)
+        joiner = Joiner(self._desk, config.node_dir, self.peers)
         branches = Branches(self._desk, config.node_dir, self.history.entry)
         parts: dict[str, Publisher | Applier | Watchdog | Herald | Caretaker] = {
             "publisher": publisher,

@@ -88,6 +88,21 @@ class Peers:
         except (requests.RequestException, ValueError, KeyError) as error:
             raise LogUnreachable(f"{address}: {error}") from error
 
+    def accounts(self, address: str, after: str) -> list[list[Any]]:
+        """Return a page of a node's accounts behind this id; empty at the end. Id, balance, limit (centavos), version.
+
+        Raises LogUnreachable if it does not answer.
+        """
+        try:
+            answer = self._get(
+                f"{address}/cluster/contas", params={"depois": after} if after else {}, timeout=CONNECT_S
+            )
+            answer.raise_for_status()
+            page: list[list[Any]] = answer.json()["contas"]
+        except (requests.RequestException, ValueError, KeyError) as error:
+            raise LogUnreachable(f"{address}: {error}") from error
+        return page
+
     def fetch(self, address: str, target: Path, told: Callable[[int, int], None]) -> None:
         """Write a node's copy to `target`, unpacked; `told` hears how many bytes of how many came.
 

@@ -37,6 +37,7 @@ ALLOWED = {
     "lotes.apply_batch": _MOVE,
     "outros_servidores.balance_elsewhere": _READ_OWN,
     "outros_servidores.operation_elsewhere": _MOVE_OWN,  # the body names the account: see check_disposal
+    "painel.auditoria.show_audit": _AUDIT,
     "painel.contas.deposit": _MOVE_OWN,
     "painel.contas.list_accounts": _READ,
     "painel.contas.open_account": _MOVE,
@@ -54,8 +55,8 @@ ALLOWED = {
 }
 """The roles that may ask for each endpoint."""
 NOT_ASKED = frozenset({
-    "escritorio.activate_version", "escritorio.give_copy", "escritorio.rejoin", "escritorio.reopen_log",
-    "escritorio.retire_member", "escritorio.show_digests",  # these ask for CLUSTER_KEY
+    "escritorio.activate_version", "escritorio.give_accounts", "escritorio.give_copy", "escritorio.rejoin",
+    "escritorio.reopen_log", "escritorio.retire_member", "escritorio.show_digests",  # these ask for CLUSTER_KEY
     "openapi", "paginas.docs", "paginas.list_problems", "paginas.show_problem", "painel.static", "static",
     "swagger.oauth2-redirect", "swagger.static", "swagger.swagger",  # the same at every bank
     "rede.show_alive", "rede.show_health", "rede.show_ready",  # for whatever restarts nodes

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bank.operations import NODE_NAME, Activate, Retire
 from bank.routes.answers import bank, json_answer, movement_fields, settle
+from bank.routes.models import AccountsQuery
 from bank.routes.problems import Problem
 from replication.snapshot import KEY_HEADER
 
@@ -16,6 +17,7 @@ __all__ = ["office"]
 
 office = APIBlueprint("escritorio", __name__, url_prefix="/cluster", doc_ui=False)
 
+GIVEN_MAX = 500
 _NAME = NODE_NAME.replace(r"\Z", "$")
 
 
@@ -60,6 +62,14 @@ def show_digests(path: _PositionPath) -> Response:
         raise Problem("POSICAO_NAO_ALCANCADA", f"Este nó não tem a posição {path.posicao}.")
     digests = {"resumo_historico": row.chain.hex(), "resumo_estado": row.digest.hex()}
     return json_answer({"sucesso": True, "mensagem": "Feito.", "posicao": row.position, "epoca": row.epoch} | digests)
+
+
+@office.get("/contas")
+def give_accounts(query: AccountsQuery) -> Response:
+    """A page of this node's accounts as its journal has them: id, balance and limit in centavos, version."""
+    page = bank().history.accounts(query.depois, GIVEN_MAX)
+    rows = [[name, account.balance_cents, account.limit_cents, account.version] for name, account in page]
+    return json_answer({"sucesso": True, "mensagem": f"{len(rows)} conta(s).", "contas": rows})
 
 
 @office.post("/reabertura")

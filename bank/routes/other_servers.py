@@ -23,7 +23,7 @@ from bank.routes.models import AccountPath, OtherServerOperation
 from bank.routes.problems import Problem
 from bank.routes.tracing import REQUEST_ID_HEADER
 
-__all__ = ["AddressConverter", "other_servers"]
+__all__ = ["AddressConverter", "other_servers", "place"]
 
 other_servers = APIBlueprint("outros_servidores", __name__, abp_tags=[{"name": "outros servidores"}])
 
@@ -73,7 +73,7 @@ def _ask(method: str, typed: str, path: str, content: dict[str, str] | None = No
         headers |= {"Idempotency-Key": f'"{key}"', "Content-Type": "application/json"}
     if node is not None and (shown := request.headers.get("Authorization")) is not None:
         headers["Authorization"] = shown  # a node of this bank asks for itself; another bank never sees a token of ours
-    with _place(), closing(_connection(address)) as connection:
+    with place(), closing(_connection(address)) as connection:
         try:
             connection.connect()
         except OSError as error:
@@ -124,7 +124,7 @@ def _bank_answer(status: int, body: bytes) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _place() -> Iterator[None]:
+def place() -> Iterator[None]:
     """Take one of the places for asking others: a quarter of the request threads, so that the rest stay free."""
     places: threading.BoundedSemaphore = current_app.extensions["banco_lugares"]
     if not places.acquire(blocking=False):

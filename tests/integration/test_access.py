@@ -100,6 +100,7 @@ ROUTES: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/metrics"): (None, "auditor admin"),
     ("GET", "/"): (None, "operador auditor admin"),
     ("GET", "/painel/ao-vivo"): (None, "operador auditor admin"),
+    ("GET", "/painel/auditoria"): (None, "auditor admin"),
     ("GET", "/painel/pulso"): (None, "operador auditor admin"),
     ("GET", "/painel/contas"): (None, "operador auditor admin"),
     ("POST", "/painel/contas"): (None, "operador admin"),
@@ -123,6 +124,7 @@ FOR_EVERYBODY = [
 BEHIND_THE_KEY = {
     ("GET", "/cluster/copia"): None,
     ("GET", "/cluster/resumos/1"): None,
+    ("GET", "/cluster/contas"): None,
     ("POST", "/cluster/reabertura"): {},
     ("POST", "/cluster/retorno"): {},
     ("POST", "/cluster/retirada"): {"banco": "nobody"},

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from bank.errors import NotAccepted, OutcomeUnknown
 from bank.routes.answers import bank
 from bank.routes.panel.accounts import accounts
+from bank.routes.panel.audit import audit
 from bank.routes.panel.network import network
 from bank.routes.panel.refusals import as_problem
 from bank.routes.panel.words import COOKIE, LANGUAGES, chosen_language, language, reais, translate
@@ -22,6 +23,7 @@ panel = Blueprint(
 )
 panel.register_blueprint(network)
 panel.register_blueprint(accounts)
+panel.register_blueprint(audit)
 
 _POLICY = "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
 _YEAR_S = 365 * 24 * 3600

@@ -15,7 +15,7 @@ from typing import Any
 from flask import Flask
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.server import create_server
+from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ErrorTask
 
 from bank.config import Config
@@ -99,10 +99,12 @@ class _Channel(HTTPChannel):
 
 def listen(app: Flask, config: Config) -> Any:
     """Return a waitress server that listens already; `run()` serves. Raises StartRefused if the port is taken."""
+    listeners: dict[int, Any] = {}  # a HOST with several addresses gets one for each
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # more requests than threads is not an event
     try:
         server: Any = create_server(
             app,
+            map=listeners,
             host=config.host,
             port=config.port,
             threads=config.threads,
@@ -118,8 +120,9 @@ def listen(app: Flask, config: Config) -> Any:
         raise StartRefused(
             f"{config.host}:{config.port} cannot be listened on: {error.strerror}. Choose another PORT."
         ) from error
-    server.channel_class = _Channel
-    server.metrics = app.extensions["banco"].metrics
+    for listener in listeners.values():
+        if isinstance(listener, BaseWSGIServer):
+            vars(listener).update(channel_class=_Channel, metrics=app.extensions["banco"].metrics)
     return server
 
 

@@ -1,29 +1,24 @@
 """The examples of README.md, sent to real nodes as they stand there, each twice: money moves once."""
 
-import os
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import ROOT, Cluster
+from tests.support.cluster import Cluster
+from tests.support.documents import at_real_ports, blocks_of, clone_in, environment
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
-PORTS = (5000, 5001, 5002)
-"""Where the README says that the nodes are."""
-BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEAD = 'curl() { command curl --silent --show-error --fail-with-body --max-time 30 --write-out "\\n" "$@"; }\n'
 """Lets an error of the bank be an error of the script."""
 TOTALS = ("contas", "soma_saldos", "depositos", "saques")
 
 
 def blocks() -> list[str]:
-    return BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    return [block.text for block in blocks_of("README.md", "bash")]
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +30,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that looks to the examples like the clone in which their reader stands, and is not it."""
-    (tmp_path / ".venv").symlink_to(sys.prefix, target_is_directory=True)
-    (tmp_path / "bank").symlink_to(ROOT / "bank", target_is_directory=True)
-    return tmp_path
-
-
-def at_real_ports(block: str, cluster: Cluster) -> str:
-    for port, node in zip(PORTS, cluster.nodes, strict=True):
-        block = re.sub(rf"\b(127\.0\.0\.1:|localhost:|banco-){port}\b", rf"\g<1>{node.port}", block)
-    assert not re.search(r"\b(127\.0\.0\.1:|localhost:)50\d\d\b", block), "an address that is none of the three"
-    return block
+    return clone_in(tmp_path)
 
 
 def run(block: str, folder: Path) -> str:
-    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     done = subprocess.run(
         ["bash", "-euo", "pipefail"],
         input=HEAD + block,
         cwd=folder,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=60,
@@ -65,7 +49,8 @@ def run(block: str, folder: Path) -> str:
 
 
 def test_every_example_works_twice_and_moves_its_money_once(cluster: Cluster, folder: Path) -> None:
-    examples = [at_real_ports(block, cluster) for block in blocks()]
+    ports = [node.port for node in cluster.nodes]
+    examples = [at_real_ports(block, ports) for block in blocks()]
     assert sum("curl" in example for example in examples) >= 8, "a check that saw nothing proves nothing"
     for example in examples:
         run(example, folder)

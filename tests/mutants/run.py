@@ -1,5 +1,7 @@
 """`make mutants`: plant one bug after the other in a copy of the tree, and see that a test catches each.
 
+The exercises of docs/HOW-IT-WORKS.md are among them.
+
 `python -m tests.mutants.run [WORD ...]` runs those whose names hold one of the words. Exit status 1 if one got away.
 """
 
@@ -11,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.mutants.exercises import EXERCISES
 from tests.mutants.table import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +24,7 @@ SECONDS_MAX = 300
 def main() -> int:
     """Run the chosen mutants, print the table, return the exit status."""
     words = sys.argv[1:]
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    chosen = [mutant for mutant in (*MUTANTS, *EXERCISES) if not words or any(word in mutant.name for word in words)]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         survivors = [mutant.name for mutant in chosen if not _is_caught(mutant, Path(folder))]
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} caught.")

@@ -27,13 +27,6 @@ MUTANTS = (
         "tests/unit/test_ledger.py",
     ),
     Mutant(
-        "deduplication per node only",
-        "bank/ledger.py",
-        "if (first := known.get(operation.id)) is not None:",
-        "if (first := known.get(operation.id)) is not None and first.bank == bank:",
-        "tests/unit/test_ledger.py",
-    ),
-    Mutant(
         "no deduplication across one delivery",
         "bank/applier.py",
         "remembered |= {entry.operation.id: entry for entry in delivery.change.entries}",

@@ -252,6 +252,13 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_name_that_leads_to_a_file_of_code_is_defined_there(path: Path) -> None:
+    for name, target in re.findall(r"\[`(\w+)`\]\(([^)\s]+\.py)\)", without_code(text(path))):
+        definition = rf"^ *(class |def |async def )?{name}\b(?(1)|( *[:=]))"
+        assert re.search(definition, text((path.parent / target).resolve()), re.MULTILINE), f"{name} in {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_file_that_a_document_names_exists(path: Path) -> None:
     quoted = re.findall(r"`((?:bank|locks|replication|tests|bench|tools|docs)/[\w./-]*)(?:::\w+)?`", text(path))
     assert [name for name in quoted if not (ROOT / name).exists()] == []

@@ -45,7 +45,7 @@ def at_real_ports(text: str, ports: Sequence[int]) -> str:
 def clone_in(folder: Path) -> Path:
     """Make a folder look to commands like the clone in which their reader stands, without being it."""
     (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
-    for name in ("Makefile", "bank", "tools"):
+    for name in ("Makefile", "api.py", "bank", "locks", "replication", "tools"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 

@@ -102,13 +102,26 @@ def conferir(bank: Bank, screen: Screen, chave_da_rede: str) -> None:
         if differences:
             differences += _first_account(counters)
     rows = [{"nó": name} | of.digests | of.books | {"falta": of.trouble or None} for name, of in held.items()]
-    screen.show(
-        {"posicao": position, "iguais": not differences, "diferencas": differences, "nos": rows}, table_of(rows)
-    )
+    compared = {"posicao": position, "iguais": not differences, "diferencas": differences, "nos": rows}
+    screen.show(compared, table_of([_in_short(name, of) for name, of in held.items()]))
     if differences:
         raise Differ("; ".join(differences))
     if silent := [f"{name} ({of.trouble})" for name, of in held.items() if of.trouble]:
         raise Ended(f"não comparados: {', '.join(silent)}", UNREACHABLE)
+
+
+def _in_short(name: str, of: _Held) -> dict[str, Any]:
+    """Return what of a node fits a line of a terminal."""
+    balances = {None: None, True: "conferem", False: "NÃO CONFEREM"}
+    return {
+        "nó": name,
+        "história": (of.digests["resumo_historico"] or "")[:8],
+        "conteúdo": (of.digests["resumo_estado"] or "")[:8],
+        "contas": of.books["contas"],
+        "em custódia": of.books["soma_saldos"],
+        "livros": balances[of.books["confere"]],
+        "falta": of.trouble or None,
+    }
 
 
 def _counter(stack: ExitStack, bank: Bank, urls: Sequence[str]) -> Bank | None:

@@ -140,6 +140,8 @@ def test_nodes_that_hold_the_same_are_told_so(bank: Cluster) -> None:
     assert compared["iguais"] is True
     assert {row["nó"] for row in compared["nos"]} == {node.name for node in bank.nodes}
     assert len({row["resumo_estado"] for row in compared["nos"]}) == 1
+    shown = banco("conferir", at=bank, COLUMNS="80").stdout
+    assert shown.count("conferem") == len(bank.nodes), "a line for each node, at the width of a terminal"
 
 
 def test_a_node_that_was_killed_is_gone_around_and_named_when_comparing(tmp_path: Path) -> None:

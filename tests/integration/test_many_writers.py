@@ -9,7 +9,7 @@ from tests.support.cluster import Cluster
 from tests.support.customers import crowd, open_accounts, verdict
 
 THREADS = 64
-REQUESTS = int(os.environ.get("REQUESTS", "10000"))
+REQUESTS = int(os.environ.get("REQUESTS", "4000"))
 
 
 @pytest.mark.timeout(300)

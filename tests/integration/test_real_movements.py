@@ -63,7 +63,7 @@ def test_real_movements_end_at_the_recorded_balances_and_importing_again_changes
     with Cluster.running(tmp_path, 3) as cluster:
         finish(import_movements(cluster))
         books = assert_every_balance_is_right(cluster)
-        finish(import_movements(cluster))
+        finish(import_movements(cluster, "--lote", "100"))
         again = cluster.settled_books()
         for key in ("contas", "soma_saldos", "depositos", "saques"):
             assert again[key] == books[key]

@@ -23,7 +23,7 @@ from bank.operations import ids_of
 from bank.records import InvalidRecord, Record
 from bank.replica import Delivery, Replica
 from bank.views import AccountView, Token
-from bank.waiting import Completion, Read
+from bank.waiting import Completion, Read, Timeout
 from locks.accounts import AccountLocks
 from replication.log import FIRST, LAST, Log, Reader, Stored
 
@@ -39,7 +39,7 @@ class _Done(NamedTuple):
 
     delivery: Delivery
     position: int
-    answers: list[tuple[Read, AccountView]]
+    answers: list[tuple[Read, AccountView | Timeout]]
 
 
 class Applier:
@@ -208,11 +208,16 @@ class Applier:
         if reopened is not None:
             raise reopened
 
-    def _answers(self, record: Record) -> list[tuple[Read, AccountView]]:
-        """Answer the reads whose barrier this record is, at its place in the log and under the accounts' locks."""
+    def _answers(self, record: Record) -> list[tuple[Read, AccountView | Timeout]]:
+        """Answer the reads whose barrier this record is, at its place in the log and under the accounts' locks.
+
+        A read that was let in before the connection broke may meet a log that has lost something since: its barrier
+        proves nothing until the log is known to be whole again.
+        """
         with self._desk.mutex:
             reads = self._desk.node.barrier(record)
-        return [(read, self.look(read.account_id)) for read in reads]
+            is_settled = bool(reads) and self._desk.is_settled()
+        return [(read, self.look(read.account_id) if is_settled else Timeout()) for read in reads]
 
     def look(self, account_id: str) -> AccountView:
         """Return the account as the records so far left it. For the applier thread."""
@@ -238,6 +243,7 @@ class Applier:
             desk.applying_since_ms = None
             for delivery, position, answers in done:
                 record, change = delivery.record, delivery.change
+                desk.has_read(record.session, record.seq)
                 outcomes = change.outcomes if change else ()
                 completions += node.settle(record, outcomes, position)
                 for read, view in answers:

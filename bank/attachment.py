@@ -28,7 +28,8 @@ class Attachment:
         self._began_ms = 0
         self._marker_seq = 0
         self._returned = False
-        self._heard_since: set[str] = set()
+        self._confirmed: set[str] = set()
+        """The nodes that have read this node's marker, and were heard to say how far they were then."""
         self._is_proved = False
         self._claims: dict[str, tuple[Place, int]] = {}
         """Of a node ahead of this one: its place, and the record of one's own that will prove or refute it."""
@@ -39,7 +40,7 @@ class Attachment:
         self._began_ms = now_ms
         self._marker_seq = marker_seq
         self._returned = False
-        self._heard_since.clear()
+        self._confirmed.clear()
         self._is_proved = False
         self._past_end.clear()
         self._claims = {name: (place, marker_seq) for name, place in self.highest_heard.items() if name != self._node}
@@ -52,14 +53,20 @@ class Attachment:
                 "or cut. Nothing was overwritten; give the log back, or rebuild it."
             )
 
-    def heard(self, node: str, place: Place, *, own_place: Place, next_seq: int) -> bool:
-        """Take in a heartbeat. Returns True if a record must be published to find out whether the log lost it."""
+    def heard(self, node: str, place: Place, *, read_seq: int, own_place: Place, next_seq: int) -> bool:
+        """Take in a heartbeat. Returns True if a record must be published to find out whether the log lost it.
+
+        `read_seq` is the latest record of this node's that the other had read when it was at `place`; 0 if none. Who
+        has read the marker can bring no older surprise: all that it had before is in its place, and all that it reads
+        later stands behind the marker. A heartbeat that merely arrives late proves nothing.
+        """
         if place > self.highest_heard.get(node, (0, 0)):
             self.highest_heard[node] = place
         claim = self._claims.get(node)
         if claim is not None and place > claim[0]:
-            return False  # more than is being proved: it is heard by its next heartbeat, which will claim it
-        self._heard_since.add(node)
+            return False  # more than is being proved: its next heartbeat will claim it
+        if read_seq >= self._marker_seq:
+            self._confirmed.add(node)
         if place <= own_place or claim is not None:
             return False
         self._claims[node] = (place, next_seq)
@@ -104,13 +111,14 @@ class Attachment:
     def settled(self, members: Collection[str], *, now_ms: int) -> bool:
         """Tell whether operations may be published, as far as the log is concerned.
 
-        Once all members were heard, or are silent, and none proved to be past the end, the log is the one that it was
-        for as long as this attachment lasts: who is a little ahead from then on, or joins, holds up nobody.
+        Once all members have confirmed the marker, or have not for as long as makes a node silent, and none proved to
+        be past the end, the log is the one that it was for as long as this attachment lasts: who is a little ahead
+        from then on, or joins, holds up nobody.
         """
         if not self._returned or self.past_end(members):
             return False
         if not self._is_proved:
-            unheard = set(members) - self._heard_since - {self._node}
-            are_heard = not unheard or now_ms - self._began_ms >= self._silent_ms_max
-            self._is_proved = are_heard and not self._claims.keys() & set(members or self._claims)
+            missing = set(members) - self._confirmed - {self._node}
+            is_confirmed = not missing or now_ms - self._began_ms >= self._silent_ms_max
+            self._is_proved = is_confirmed and not self._claims.keys() & set(members or self._claims)
         return self._is_proved

@@ -7,6 +7,7 @@ Nobody does I/O or waits for an answer while holding it. Answers are given after
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from bank.asking import Asked, resolve
@@ -26,6 +27,9 @@ from replication.presence import Peer, PeerTable
 __all__ = ["Desk", "clock_ms", "monotonic_ms"]
 
 log = logging.getLogger(__name__)
+
+SESSIONS_MAX = 256
+"""Of so many sessions this node remembers how far it has read: of the newest, which are those that live."""
 
 
 def monotonic_ms() -> int:
@@ -64,6 +68,8 @@ class Desk:
         """When the log last brought anything."""
         self.log_drained_ms = 0
         """When it last had nothing more to bring."""
+        self.read_up_to: OrderedDict[str, int] = OrderedDict()
+        """Of each session heard through the log, its latest record; all before it is committed. Session to seq."""
         self._behind: tuple[Place, int] | None = None
         self.applying_since_ms: int | None = None
         self.reattach = threading.Event()
@@ -171,10 +177,13 @@ class Desk:
             self.work.notify()
         return marker_seq
 
-    def hear(self, node: str, place: Place) -> None:
-        """Take in how far another node is: if ahead, a record will tell whether the log lost that. Under the mutex."""
+    def hear(self, node: str, place: Place, *, read_seq: int = 0) -> None:
+        """Take in how far another node is: if ahead, a record will tell whether the log lost that. Under the mutex.
+
+        `read_seq` is the latest record of this node's that the other had read by then.
+        """
         own_place, next_seq = self.committed.place, self.node.next_seq
-        if self.attachment.heard(node, place, own_place=own_place, next_seq=next_seq):
+        if self.attachment.heard(node, place, read_seq=read_seq, own_place=own_place, next_seq=next_seq):
             self.node.want_record()
             self.work.notify()
 
@@ -182,6 +191,12 @@ class Desk:
         """Take in that a record of this node's own came back. Called under the mutex."""
         self.attachment.returned(seq, place)
         self.attached_once = self.attached_once or self.attachment.at_end
+
+    def has_read(self, session: str, seq: int) -> None:
+        """Take in that a record came, and that all before it is committed. Called under the mutex."""
+        self.read_up_to[session] = max(seq, self.read_up_to.get(session, 0))
+        if len(self.read_up_to) > SESSIONS_MAX:
+            self.read_up_to.popitem(last=False)
 
     def log_is_up(self) -> None:
         """The log answers, and it is the one that this node knows."""

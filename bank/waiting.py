@@ -15,7 +15,7 @@ Waiter = Any
 
 
 class Timeout(NamedTuple):
-    """A read's barrier did not come back in time."""
+    """A read's barrier did not come back in time, or through a log that is not known to be whole."""
 
 
 Result = Answer | AccountView | Timeout | NotAccepted | OutcomeUnknown

@@ -191,7 +191,8 @@ class Herald:
             fresh = desk.peers.observe(others, now_ms=now_ms, clock_ms=clock_ms())
             for heartbeat in fresh:
                 if heartbeat.log_id == desk.committed.log_id or not desk.committed.log_id:
-                    desk.hear(heartbeat.node, (heartbeat.epoch, heartbeat.position))
+                    place, read_seq = (heartbeat.epoch, heartbeat.position), heartbeat.read.get(desk.node.session, 0)
+                    desk.hear(heartbeat.node, place, read_seq=read_seq)
             peers = [peer.heartbeat for peer in desk.peers.live(now_ms)]
             places = ((peer.epoch, peer.position) for peer in peers if peer.log_id == desk.committed.log_id)
             desk.behind_ms(now_ms, heard=max(places, default=(0, 0)))
@@ -230,6 +231,8 @@ class Herald:
         with desk.mutex:
             committed, state, stopped = desk.committed, desk.condition().state, desk.has_stopped()
             lag_ms = desk.behind_ms(monotonic_ms())
+            sessions = [peer.heartbeat.session for peer in desk.peers.live(monotonic_ms())]
+            read = {session: desk.read_up_to[session] for session in sessions if session in desk.read_up_to}
         return Heartbeat(
             node=desk.config.node_name,
             session=desk.node.session,
@@ -243,5 +246,6 @@ class Herald:
             state=state,
             lag_ms=lag_ms,
             stopped=stopped,
+            read=read,
             clock_ms=clock_ms(),
         )

@@ -33,6 +33,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     lag_ms: int
     stopped: bool = False
     """It found the log lost, has read what is left of it to the end, and publishes nothing."""
+    read: dict[str, int] = {}
+    """Of each session, the latest record that the node had read when it was at this position: session to seq."""
     clock_ms: int
     """The node's wall clock when it beat: milliseconds since 1970, UTC."""
 

@@ -254,6 +254,20 @@ MUTANTS = (
         "tests/simulation/test_simulator.py::test_what_was_once_found_stays_mended",
     ),
     Mutant(
+        "a read answered by a log that may have lost something since it was let in",
+        "bank/applier.py",
+        "self.look(read.account_id) if is_settled else Timeout()",
+        "self.look(read.account_id)",
+        "tests/simulation/test_simulator.py::test_what_was_once_found_stays_mended",
+    ),
+    Mutant(
+        "a heartbeat of before the loss taken for news",
+        "bank/attachment.py",
+        "if read_seq >= self._marker_seq:",
+        "if read_seq >= 0:",
+        "tests/unit/test_attachment.py",
+    ),
+    Mutant(
         "memory left ahead of the disk by a reopening",
         "bank/applier.py",
         "                reopened = error  # what came",

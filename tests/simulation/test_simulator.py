@@ -97,6 +97,11 @@ KEPT = {
             Event(25.98, "join", 0, ()),
         ),
     )),
+    # A read was let in before the log lost its end, and answered when its barrier came back through what was left.
+    "read answered by a log that had lost something": (4908, Plan(
+        machines=2, customers=2, shared_disk=False, restlessness=0.02, leisure_s=1.0,
+        events=(Event(7.975, "cut", 1, (1,)), Event(15.754, "cut", 0, (10,))),
+    )),
 }  # fmt: skip
 """What runs found and was mended. `make mutants` sees that they still find it."""
 

@@ -18,7 +18,8 @@ from bank.ledger import genesis_operation
 from bank.operations import Deposit, Open, Operation, Reopen
 from bank.records import Base, Record
 from bank.replica import Replica
-from bank.views import Answer
+from bank.views import AccountView, Answer
+from bank.waiting import Timeout
 from locks.accounts import AccountLocks
 from locks.bakery import ThreadSlots
 from replication.log import Stored
@@ -67,6 +68,43 @@ def waits_for(node: Node, operation: Operation) -> Asked:
     asked = Asked(1)
     node.desk.node.propose(operation, asked.waiters[0], 1 << 60)
     return asked
+
+
+def barrier_read(node: Node) -> tuple[Asked, Stored]:
+    """Have the node publish a record that answers a read; return what waits, and the record."""
+    asked = Asked(1)
+    desk = node.desk
+    desk.node.read("A", asked.waiters[0], 1 << 60)
+    packed = desk.node.pack(now_ms=0, instant_ms=0, head=desk.head(), operations_allowed=False)
+    assert packed is not None
+    node.offset += 1
+    return asked, Stored(node.offset, packed.body)
+
+
+def test_a_read_whose_barrier_comes_back_through_a_log_that_may_have_lost_something_gets_no_balance(node: Node) -> None:
+    asked, stored = barrier_read(node)
+    node.desk.attachment.begin(now_ms=0, marker_seq=node.desk.node.want_record())
+    node.applier._take([stored])
+    assert asked.wait(0) == [Timeout()]
+
+
+def test_a_read_whose_barrier_comes_back_through_a_log_that_is_whole_gets_the_balance_there(node: Node) -> None:
+    node.desk.attachment.begin(now_ms=0, marker_seq=1)
+    node.desk.attachment.returned(1, (1, 2))
+    asked, stored = barrier_read(node)
+    node.applier._take([stored])
+    [view] = asked.wait(0)
+    assert isinstance(view, AccountView)
+    assert not view.stale
+
+
+def test_what_was_read_is_told_by_session_once_it_is_committed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert node.desk.read_up_to == {"t": 2}
+    monkeypatch.setattr(node.journal, "commit", lambda *_: node.desk.read_up_to["t"] == 2 or pytest.fail("too early"))
+    node.take((Deposit("d", "A", 5),))
+    assert node.desk.read_up_to == {"t": 3}
+    node.desk.has_read("t", 1)
+    assert node.desk.read_up_to == {"t": 3}, "what comes once more, late, takes nothing back"
 
 
 def test_an_id_that_comes_twice_in_one_delivery_is_applied_once(node: Node) -> None:

@@ -17,8 +17,10 @@ def attached(**remembered: int) -> Attachment:
     return attachment
 
 
-def hear(attachment: Attachment, node: str, position: int, *, own: int = 100, next_seq: int = 11) -> bool:
-    return attachment.heard(node, (1, position), own_place=(1, own), next_seq=next_seq)
+def hear(
+    attachment: Attachment, node: str, position: int, *, read_seq: int = 10, own: int = 100, next_seq: int = 11
+) -> bool:
+    return attachment.heard(node, (1, position), read_seq=read_seq, own_place=(1, own), next_seq=next_seq)
 
 
 def test_nothing_is_written_before_the_marker_came_back() -> None:
@@ -31,6 +33,18 @@ def test_nothing_is_written_before_the_marker_came_back() -> None:
     attachment.returned(10, (1, 100))
     assert attachment.at_end
     assert attachment.settled(MEMBERS, now_ms=0)
+
+
+def test_who_has_not_read_the_marker_may_have_what_it_does_not_say_yet() -> None:
+    attachment = attached()
+    attachment.returned(10, (1, 100))
+    hear(attachment, "banco-2", 100, read_seq=9)
+    hear(attachment, "banco-3", 100)
+    assert not attachment.settled(MEMBERS, now_ms=4_999), "that heartbeat may be older than what the log has lost"
+    hear(attachment, "banco-2", 101, read_seq=10, next_seq=11)
+    assert not attachment.settled(MEMBERS, now_ms=4_999)
+    attachment.returned(11, (1, 100))
+    assert attachment.past_end(MEMBERS) == {"banco-2": (1, 101)}
 
 
 def test_nothing_is_written_before_every_other_member_was_heard_or_is_silent() -> None:

@@ -1,10 +1,11 @@
 """What the watchdog takes for trouble with the log, and the herald for a twin."""
 
+import msgspec
 import pytest
 
 from bank.committed import Committed
 from bank.config import Config
-from bank.desk import Desk
+from bank.desk import Desk, monotonic_ms
 from bank.errors import StartRefused
 from bank.publisher import Publisher
 from bank.records import Base
@@ -83,6 +84,15 @@ def twin(session: str, beat: int) -> Heartbeat:
         node="banco-1", session=session, beat=beat, addresses=("http://127.0.0.1:1",), log_id="", epoch=1, position=0,
         chain="", digest="", state="pronto", lag_ms=0, clock_ms=0,
     )  # fmt: skip
+
+
+def test_a_heartbeat_tells_how_far_the_records_of_each_live_node_were_read(desk: Desk) -> None:
+    for beat in (1, 2):
+        peer = msgspec.structs.replace(twin("theirs", beat), node="banco-2")
+        desk.peers.observe([peer], now_ms=monotonic_ms(), clock_ms=0)
+    desk.has_read("theirs", 7)
+    desk.has_read("somebody's who is gone", 9)
+    assert Herald(desk, None, None).heartbeat().read == {"theirs": 7}  # type: ignore[arg-type]
 
 
 def test_only_a_twin_that_beats_keeps_a_node_from_starting_whatever_dead_ones_left(desk: Desk) -> None:

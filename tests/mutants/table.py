@@ -251,7 +251,7 @@ MUTANTS = (
         "bank/runtime.py",
         "is_doubtful = log_is_down or not is_settled",
         "is_doubtful = log_is_down",
-        "tests/simulation/test_simulator.py::test_what_was_once_found_stays_mended",
+        "tests/unit/test_runtime.py",
     ),
     Mutant(
         "a read answered by a log that may have lost something since it was let in",

@@ -103,7 +103,7 @@ KEPT = {
         events=(Event(7.975, "cut", 1, (1,)), Event(15.754, "cut", 0, (10,))),
     )),
 }  # fmt: skip
-"""What runs found and was mended. `make mutants` sees that they still find it."""
+"""What runs found and was mended. `make mutants` takes out what mended it, and sees that a test notices."""
 
 
 @pytest.mark.parametrize("name", KEPT)

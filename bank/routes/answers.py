@@ -59,7 +59,7 @@ def register(app: Flask) -> None:
 
     @app.before_request
     def refuse_twins() -> None:
-        for name, values in request.args.lists():
+        for name, values in request.args.lists() if request.query_string else ():
             if len(values) > 1:
                 violation = {"propriedade": name, "razao": "é repetido", "valor": values[1][:60]}
                 raise Problem("REQUISICAO_INVALIDA", f"Parâmetro repetido: {name}.", [violation])
@@ -67,13 +67,13 @@ def register(app: Flask) -> None:
     @app.before_request
     def keep_key() -> None:
         # Refusals before the route is reached repeat the key, too.
-        key = key_of(request.headers.get("Idempotency-Key", ""))
-        if request.method == "POST" and key is not None:
+        sent = header("HTTP_IDEMPOTENCY_KEY")
+        if sent is not None and request.method == "POST" and (key := key_of(sent)) is not None:
             g.operation_id = key
 
     @app.before_request
     def wait_for_position() -> None:
-        text = request.headers.get("X-Posicao-Minima")
+        text = header("HTTP_X_POSICAO_MINIMA")
         if text is not None:
             try:
                 minimum = Token.parse(text)
@@ -86,10 +86,12 @@ def register(app: Flask) -> None:
 
 
 def _tell_position(response: Response) -> Response:
-    if response.status_code != 401:  # how far the bank is, is nobody's business either
-        response.headers.setdefault("X-Posicao", str(bank().token()))
+    said = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - the list yields pairs
+    if "x-posicao" not in said and response.status_code != 401:  # nor is how far the bank is their business
+        response.headers.add("X-Posicao", str(bank().token()))
     for name, value in _SAFETY.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in said:
+            response.headers.add(name, value)
     return response
 
 
@@ -110,9 +112,17 @@ def instant(instant_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{instant_ms % 1000:03d}Z"
 
 
+def header(variable: str) -> str | None:
+    """Return a header of this request by its name in WSGI; None if it was not sent.
+
+    `request.headers` makes an exception with a page of HTML for each header that is missing, at every request.
+    """
+    return cast("str | None", request.environ.get(variable))
+
+
 def operation_id() -> str:
     """Return the id of the operation that this request asks for: the client's key, or a new time-ordered one."""
-    sent = request.headers.get("Idempotency-Key")
+    sent = header("HTTP_IDEMPOTENCY_KEY")
     key = str(uuid_utils.uuid7()) if sent is None else key_of(sent)
     if key is None:
         violation = {"propriedade": "Idempotency-Key", "razao": "1 a 255 caracteres ASCII", "valor": str(sent)[:60]}

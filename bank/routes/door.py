@@ -37,7 +37,7 @@ class BankRequest(Request):
     def checked_json(self) -> bytes:
         """Return the body as it came, for a decoder that knows the shape but lets twins through. Raises Problem."""
         body = self._body()
-        _load(body, number=len)
+        _load(body, _CHECKED)
         return body
 
     def _body(self) -> bytes:
@@ -48,23 +48,17 @@ class BankRequest(Request):
 
 def parse_json(body: bytes) -> dict[str, Any]:
     """Return the object that the body holds: numbers as Digits. Raises Problem for everything else."""
-    value = _load(body, number=Digits)
+    value = _load(body, _AS_WRITTEN)
     if not isinstance(value, dict):
         raise _malformed("O corpo deve ser um objeto JSON.")
     _look_through(value, depth=1)
     return value
 
 
-def _load(body: bytes, *, number: Callable[[str], object]) -> Any:
-    """Return what the body says; numbers are what `number` makes of their digits. Raises Problem."""
+def _load(body: bytes, decoder: json.JSONDecoder) -> Any:
+    """Return what the body says. Raises Problem."""
     try:
-        return json.loads(
-            body.decode("utf-8"),
-            parse_int=number,
-            parse_float=number,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_without_twins,
-        )
+        return decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise _malformed("O corpo não é UTF-8 válido.") from None
     except RecursionError:
@@ -104,6 +98,19 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _malformed(detail: str) -> Problem:
     return Problem("REQUISICAO_INVALIDA", detail)
+
+
+def _decoder(number: Callable[[str], object]) -> json.JSONDecoder:
+    """Return a decoder that makes of a number what `number` makes of its digits."""
+    return json.JSONDecoder(
+        parse_int=number,
+        parse_float=number,
+        parse_constant=_refuse_constant,
+        object_pairs_hook=_without_twins,
+    )
+
+
+_AS_WRITTEN, _CHECKED = _decoder(Digits), _decoder(len)
 
 
 def dump_json(content: Mapping[str, Any]) -> bytes:

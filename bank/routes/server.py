@@ -10,13 +10,15 @@ import logging
 import re
 import resource
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer, create_server
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
+from waitress.trigger import trigger
 
 from bank.config import Config
 from bank.errors import StartRefused
@@ -92,14 +94,46 @@ class _ProblemTask(ErrorTask):
         server.metrics.answered(NO_ROUTE, NO_ROUTE, problem.kind.status, time.time() - self.start_time)
 
 
+class _Task(WSGITask):
+    """Answers what reached the application."""
+
+    def write(self, data: bytes) -> None:
+        """Write, the head together with what comes first: one packet, and one wait for the interpreter's lock less."""
+        if self.wrote_header or not (self.complete and data and self.content_length is not None and self.has_body):
+            super().write(data)
+            return
+        head = self.build_response_header()
+        self.wrote_header = True
+        self.content_bytes_written = min(len(data), self.content_length)
+        self.channel.write_soon(head + data[: self.content_length])
+
+
 class _Channel(HTTPChannel):
     error_task_class = _ProblemTask
     parser_class = _Parser
+    task_class = _Task
+
+
+class _Bell(trigger):
+    """Wakes the server's thread. Rung once, however many threads ring before it has heard."""
+
+    is_rung = False
+
+    def pull_trigger(self, thunk: Callable[[None], object] | None = None) -> None:
+        """Ring it. Who finds it rung has left its work where the server's thread looks once it has heard the bell."""
+        if thunk is not None or not self.is_rung:
+            self.is_rung = True
+            super().pull_trigger(thunk)
+
+    def handle_read(self) -> None:
+        """Hear it."""
+        self.is_rung = False
+        super().handle_read()
 
 
 def listen(app: Flask, config: Config) -> Any:
     """Return a waitress server that listens already; `run()` serves. Raises StartRefused if the port is taken."""
-    listeners: dict[int, Any] = {}  # a HOST with several addresses gets one for each
+    listeners: Any = {}  # by descriptor; a HOST with several addresses gets one for each
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # more requests than threads is not an event
     try:
         server: Any = create_server(
@@ -120,9 +154,11 @@ def listen(app: Flask, config: Config) -> Any:
         raise StartRefused(
             f"{config.host}:{config.port} cannot be listened on: {error.strerror}. Choose another PORT."
         ) from error
-    for listener in listeners.values():
+    for listener in list(listeners.values()):
         if isinstance(listener, BaseWSGIServer):
-            vars(listener).update(channel_class=_Channel, metrics=app.extensions["banco"].metrics)
+            parts = vars(listener)
+            parts["trigger"].close()
+            parts.update(channel_class=_Channel, trigger=_Bell(listeners), metrics=app.extensions["banco"].metrics)
     return server
 
 

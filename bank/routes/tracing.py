@@ -12,7 +12,7 @@ from flask import Flask, Response, g, request
 
 from bank.logs import REQUEST_ID
 from bank.metrics import NO_ROUTE
-from bank.routes.answers import bank
+from bank.routes.answers import bank, header
 
 __all__ = ["REQUEST_ID_HEADER", "register", "request_id_of"]
 
@@ -31,7 +31,7 @@ def register(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         g.began = time.monotonic()
-        g.request_id = request_id_of(request.headers.get(REQUEST_ID_HEADER, ""))
+        g.request_id = request_id_of(header("HTTP_X_REQUEST_ID") or "")
         REQUEST_ID.set(g.request_id)  # not taken back: the next request of this thread sets its own
 
     @app.after_request

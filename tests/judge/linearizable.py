@@ -193,10 +193,13 @@ class Search:
     def _useful(self, target: int, config: Config) -> list[int]:
         """Return what may have to happen before the target, which stands last. All else can happen as well after it.
 
-        It is connected with the target by accounts that something under way touches; and what touches the account
-        whose balance the answer says must bring it, all together, to that balance.
+        It is connected with the target by accounts that something under way touches, be it a refusal: that may have
+        come before the target, and only after something else. And what touches the account whose balance the answer
+        says must bring it, all together, to that balance.
         """
-        rest = [number for number in self._open_at(target) if number not in config.done and not self._quiet[number]]
+        open_now = [number for number in self._open_at(target) if number not in config.done]
+        rest = [number for number in open_now if not self._quiet[number]]
+        links = [self._accounts[number] for number in open_now if self._quiet[number]]
         near = [number for number in rest if number != target and self._told_account(target) in self._accounts[number]]
         useless = set(near) - self._summands(target, config, near)
         rest = [number for number in rest if number not in useless]
@@ -204,7 +207,8 @@ class Search:
         size = 0
         while len(accounts) > size:
             size = len(accounts)
-            accounts.update(*(names for number in rest if not accounts.isdisjoint(names := self._accounts[number])))
+            near_names = [*links, *(self._accounts[number] for number in rest)]
+            accounts.update(*(names for names in near_names if not accounts.isdisjoint(names)))
         return sorted((number for number in rest if not accounts.isdisjoint(self._accounts[number])), reverse=True)
 
     def _summands(self, target: int, config: Config, numbers: Sequence[int]) -> set[int]:

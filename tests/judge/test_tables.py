@@ -47,6 +47,13 @@ VALID = {
         4-5   withdraw a 60     : SALDO_INSUFICIENTE
         6-7   read a            : ok 40
     """,
+    "a refusal needs another account to be there, and comes before a deposit that would have covered it": """
+        0-1   open a 0          : ok 0
+        2-9   open b 0 #open-b  : ok 0
+        3-9   transfer a>b 30   : SALDO_INSUFICIENTE
+        4-5   deposit a 100     : ok 100
+        10-11 read a            : ok 100
+    """,
     "an unknown deposit covers a transfer": TWO
     + """
         2-    deposit a 50      : unknown

@@ -9,7 +9,7 @@ FAST_SUITES := $(wildcard tests/unit tests/contract tests/judge tests/simulation
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-rabbitmq status test test-cluster test-faults test-compose simulate mutants audit bench bench-quick bench-guard check format lint types clean
+.PHONY: help run run-rabbitmq status test test-cluster test-faults test-compose simulate mutants screenshots audit bench bench-quick bench-guard check format lint types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test-faults: $(VENV)/dev ## Break real nodes again and again: FAULTS=30 SEED=1 L
 
 mutants: $(VENV)/dev ## Plant one bug after the other and see that a test catches each
 	$(BIN)/python -m tests.mutants.run
+
+screenshots: $(VENV)/dev ## Take the pictures of the panel in docs/images, at ports 5000 to 5002
+	@$(BIN)/python tools/debian_packages.py
+	$(BIN)/python -m tests.browser.screenshots
 
 bench bench-quick bench-guard: $(VENV)/bench
 	@$(BIN)/python tools/debian_packages.py tools/debian-packages-bench.txt

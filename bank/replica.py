@@ -192,9 +192,13 @@ class Replica:
         if self.live:
             self._agrees[node] = agrees
 
+    def agreement(self) -> dict[str, bool]:
+        """Return, of each node that said what it holds at a place known here, whether its last word agreed."""
+        return dict(self._agrees)
+
     def contradicting(self) -> list[str]:
         """Return the nodes whose last word contradicted this node, by name."""
-        return sorted(node for node, agrees in list(self._agrees.items()) if not agrees)
+        return sorted(node for node, agrees in self.agreement().items() if not agrees)
 
     def is_outvoted(self) -> bool:
         """Tell whether those that contradict this node are at least as many as those that agree, itself included."""

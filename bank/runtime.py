@@ -291,6 +291,10 @@ class Runtime:
         """Return the log in use and its state."""
         return report.log_view(self._desk, kind=self._log.kind)
 
+    def agreement(self) -> dict[str, bool]:
+        """Return, of each other node, whether what it last said of a place in the history is so here too."""
+        return self._replica.agreement()
+
     def nodes(self) -> list[NodeView]:
         """Return this node and those it has heard of lately, by name."""
         return report.nodes(self._desk)

@@ -169,8 +169,10 @@ def test_only_the_configuration_reads_the_environment(path: str) -> None:
     touched = [
         node.lineno
         for node in ast.walk(tree_of(path))
-        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv", "putenv"})
-        and ast.unparse(node) != "request.environ"  # WSGI's name for what belongs to one request
+        if (
+            (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv", "putenv"})
+            and ast.unparse(node) != "request.environ"
+        )  # WSGI's name for what belongs to one request
         or (isinstance(node, ast.alias) and node.name in {"environ", "environb", "getenv", "putenv"})
     ]
     assert touched == []

@@ -34,8 +34,9 @@ from bank.routes.models import (
     checked_account_id,
     refuse_invalid,
 )
+from bank.routes.panel.chart import HEIGHT, WIDTH, chart_of
 from bank.routes.panel.refusals import REFUSALS, Attempt, as_problem
-from bank.routes.panel.words import OPERATIONS
+from bank.routes.panel.words import OPERATIONS, cents_of
 from bank.routes.problems import Problem
 from bank.state import Account
 from bank.views import AccountView, Consistency
@@ -186,12 +187,15 @@ def _account_page(id_conta: str, view: AccountView | None, attempt: Attempt | No
     statement = bank().history.statement(id_conta, query.antes, PAGE_ENTRIES) if account else None
     if account and statement is None:
         raise Problem("REQUISICAO_INVALIDA", "Cursor inválido.")
+    rows = [entry_fields(entry, id_conta) for entry in statement.entries] if statement else []
     return render_template(
         "painel/conta.html",
         id_conta=id_conta,
         account=account_fields(id_conta, account) if account else None,
         stale=view.stale if view else False,
-        rows=[entry_fields(entry, id_conta) for entry in statement.entries] if statement else [],
+        rows=rows,
+        chart=chart_of([cents_of(row["saldo"]) for row in reversed(rows)]),
+        chart_size=(WIDTH, HEIGHT),
         older=statement.older if statement else None,
         newest=query.antes is None,
         receipt=_receipt(id_conta),

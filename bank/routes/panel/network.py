@@ -1,15 +1,11 @@
 """What the nodes do: the network with the books, and what is applied, live."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-
 from flask import Blueprint, Response, render_template
 
 from bank.routes.answers import bank, instant, json_answer, outcome_fields
 from bank.routes.cluster import SENTENCES
 from bank.routes.panel.words import OPERATIONS, translate
 from bank.routes.problems import CODIGOS
-from bank.views import NodeView
 
 __all__ = ["network"]
 
@@ -28,13 +24,12 @@ _LOG_STATES = {
 @network.get("/")
 def show_network() -> str:
     """Show the log, the books and every node."""
-    nodes = bank().nodes()
     return render_template(
         "painel/rede.html",
         livro=bank().log_view(),
         books=bank().history.books(),
-        nodes=nodes,
-        agreement=_agreement(nodes),
+        nodes=bank().nodes(),
+        agreement=_agreement(),
         instant=instant,
         sentences=SENTENCES,
         log_kinds=_LOG_KINDS,
@@ -42,8 +37,8 @@ def show_network() -> str:
         words={
             "estados": {state: translate(sentence) for state, sentence in SENTENCES.items()},
             "livro": {state: translate(word) for state, word in _LOG_STATES.items()},
-            "confere": translate("Confere com mais {count}, na posição {position}"),
-            "difere": translate("Difere de outro na posição {position}"),
+            "este": {True: translate("Confere com os outros"), False: translate("Difere de outro")},
+            "outro": {True: translate("Confere com este balcão"), False: translate("Difere deste balcão")},
             "silencio": translate("Silencioso: este nó não é mais ouvido."),
             "surdo": translate("Este balcão não responde. O que se vê é de antes; tenta-se de novo."),
             "livros_conferem": translate("Os livros conferem"),
@@ -52,22 +47,22 @@ def show_network() -> str:
     )
 
 
-def _agreement(nodes: Sequence[NodeView]) -> dict[str, tuple[int, bool]]:
-    """Return, for each node at whose position others are, how many these are and whether all say the same."""
-    at_position = defaultdict(list)
-    for node in nodes:
-        at_position[node.position].append((node.chain, node.digest))
-    return {
-        node.name: (len(said) - 1, len(set(said)) == 1) for node in nodes if len(said := at_position[node.position]) > 1
-    }
+def _agreement() -> dict[str, bool]:
+    """Return what this node found when it compared the others' heartbeats with its own history; it agrees with itself.
+
+    Nodes are heard at different moments, so what they say is seldom of one position while money moves.
+    """
+    found = bank().agreement()
+    return found | {bank().config.node_name: all(found.values())} if found else {}
 
 
 @network.get("/painel/pulso")
 def show_pulse() -> Response:
-    """How many entries there are: what was settled between two looks is the difference."""
+    """How many entries there are (what was settled between two looks is the difference), and which nodes agree."""
     feed = bank().feed
     count = feed.number_at(feed.now())
-    return json_answer({"sucesso": True, "mensagem": f"{count} lançamento(s).", "lancamentos": count})
+    content = {"sucesso": True, "mensagem": f"{count} lançamento(s).", "lancamentos": count}
+    return json_answer(content | {"acordo": _agreement()})
 
 
 @network.get("/painel/ao-vivo")

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from bank.money import format_cents
 
-__all__ = ["LANGUAGES", "OPERATIONS", "chosen_language", "language", "reais", "translate"]
+__all__ = ["LANGUAGES", "OPERATIONS", "cents_of", "chosen_language", "language", "reais", "translate"]
 
 LANGUAGES = {"pt": "pt-BR", "en": "en"}
 COOKIE = "idioma"
@@ -65,6 +65,11 @@ def reais(amount: int | str | Raw) -> str:
     sign = "\N{MINUS SIGN}" if text.startswith("-") else ""
     sign = "\N{MINUS SIGN}" if text.startswith("-") else ""
     return f"{sign}R$\N{NO-BREAK SPACE}{figure}"
+
+
+def cents_of(amount: Raw) -> int:
+    """Return the centavos of an amount as the JSON routes write it: always two decimals."""
+    return int(_text(amount).replace(".", ""))
 
 
 def _text(amount: Any) -> str:

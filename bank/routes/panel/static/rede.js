@@ -1,28 +1,18 @@
 // Refreshes the network's page from /cluster and /auditoria; a node that is not heard any more keeps its card.
 
-import { pause, reais, say, time, words, write } from "./painel.js";
+import { pause, reais, time, words, write } from "./painel.js";
 
 const EVERY_MS = 1000;
 const TIMEOUT_MS = 5000;
 const PULSES = 120;
 const ALARM = document.getElementById("surdo");
+const OWN = document.querySelector("main").dataset.own;
 const CARDS = document.getElementById("cartoes");
 
 async function ask(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
-}
-
-// Nodes are heard at different moments, so they are compared whenever two said something of one position.
-const said = new Map();
-
-function compare(node) {
-  const claim = `${node.resumo_historico} ${node.resumo_estado}`;
-  const claims = said.get(node.posicao) ?? new Map();
-  said.set(node.posicao, claims.set(node.nome, claim));
-  if (said.size > 200) said.delete(said.keys().next().value);
-  return { others: claims.size - 1, agree: new Set(claims.values()).size === 1 };
 }
 
 function newCard(name) {
@@ -54,12 +44,11 @@ function showNode(node) {
   field("visto").replaceChildren(time(node.visto));
 }
 
-function showAgreement(node) {
-  const { others, agree } = compare(node);
-  if (!others) return; // what was last compared stays
-  const mark = cardOf(node.nome).querySelector('[data-field="acordo"]');
-  mark.dataset.agree = agree ? "sim" : "nao";
-  write(mark, say(agree ? words.confere : words.difere, { count: others, position: node.posicao }));
+function showAgreement([name, agrees]) {
+  const mark = CARDS.querySelector(`[data-node="${name}"] [data-field="acordo"]`);
+  if (!mark) return;
+  mark.dataset.agree = agrees ? "sim" : "nao";
+  write(mark, words[name === OWN ? "este" : "outro"][agrees]);
 }
 
 function showCluster({ livro, nos }) {
@@ -69,8 +58,6 @@ function showCluster({ livro, nos }) {
     write(element, element.dataset.livro === "estado" ? words.livro[value] ?? value : value || "—");
   }
   nos.forEach(showNode);
-  nos.forEach(compare);
-  nos.forEach(showAgreement);
   const heard = new Set(nos.map((node) => node.nome));
   for (const card of CARDS.children) {
     if (heard.has(card.dataset.node)) continue;
@@ -96,7 +83,8 @@ function showBooks(books) {
 const rates = [];
 let last;
 
-function showPulse({ lancamentos }) {
+function showPulse({ lancamentos, acordo }) {
+  Object.entries(acordo).forEach(showAgreement);
   const now = performance.now();
   if (last && lancamentos >= last.count) {
     rates.push(((lancamentos - last.count) * 1000) / (now - last.now));

@@ -15,23 +15,17 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
 
 from replication.snapshot import Peers
 from tests.support.authority import Authority
 from tests.support.cluster import ROOT, Cluster, NodeProcess, eventually, free_port
-from tests.support.doors import KEY, Tokens, bearer
+from tests.support.doors import KEY, Tokens, asks_from, bearer
 
 pytestmark = pytest.mark.timeout(120)
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CUSTOMER = "127.0.0.77"
 """From where the customers of these tests come."""
-
-
-class _From(HTTPAdapter):
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, source_address=(CUSTOMER, 0))
 
 
 class Proxy:
@@ -97,8 +91,7 @@ class Town(NamedTuple):
 
     def ask(self, method: str, path: str, body: Any = None, *, who: str = "operador", **headers: str) -> Any:
         """Ask the first node, over TLS, from the customers' address."""
-        with requests.Session() as session:
-            session.mount("https://", _From())
+        with asks_from(CUSTOMER) as session:
             return session.request(
                 method, self.proxies[0].url + path, json=body, headers=bearer(self.tokens.of[who]) | headers,
                 verify=str(self.authority.path("ca.pem")), timeout=20, allow_redirects=False,
@@ -148,8 +141,7 @@ def test_what_a_client_says_of_its_own_address_does_not_count(town: Town, name: 
 
 
 def test_whoever_gets_past_the_proxy_is_not_believed_to_be_one(town: Town) -> None:
-    with requests.Session() as session:
-        session.mount("http://", _From())
+    with asks_from(CUSTOMER) as session:
         said = bearer(town.tokens.of["operador"]) | {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6"}
         url = town.cluster.nodes[0].url + "/contas/ana/deposito"
         assert session.post(url, json={"valor": 1}, headers=said, timeout=20).status_code == 200

@@ -105,11 +105,11 @@ class _Channel(HTTPChannel):
     parser_class = _Parser
     server: Any
 
-    def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress' name
+    def __init__(self, server: Any, *rest: Any, **options: Any) -> None:
         """Take a place among the connections."""
-        super().add_channel(map)
-        if len(self.server._map) > self.adj.connection_limit - ROOM:  # noqa: SLF001 - waitress' own way to count them
-            _make_room(self.server)
+        super().__init__(server, *rest, **options)
+        if len(server._map) > server.adj.connection_limit - ROOM:  # noqa: SLF001 - waitress' own way to count them
+            _make_room(server)
 
     def service(self) -> None:
         """Serve one request. Should even the answer to a failure fail, the client does not wait for ever."""
@@ -124,7 +124,8 @@ class _Channel(HTTPChannel):
 def _make_room(server: Any) -> None:
     """Close those connections that have been idle longest. A request that came whole keeps its connection."""
     idle = [channel for channel in server.active_channels.values() if not (channel.requests or channel.will_close)]
-    for channel in heapq.nsmallest(ROOM, idle, key=lambda channel: channel.last_activity):
+    count = min(ROOM, len(idle) // 2)  # never those who have only just come and have said nothing yet
+    for channel in heapq.nsmallest(count, idle, key=lambda channel: channel.last_activity):
         channel.will_close = (
             True  # by the loop's next round: a descriptor that is free at once may be another's in this one
         )
@@ -135,6 +136,11 @@ def _maintain(server: Any, now: Any) -> None:
     BaseWSGIServer.maintenance(server, now)
     if server.in_connection_overflow:
         _make_room(server)
+
+
+def _shut() -> None:
+    """End the loop: waitress would go on with nobody listening."""
+    raise RuntimeError("what listens failed")
 
 
 def listen(app: Flask, config: Config) -> Any:
@@ -165,7 +171,9 @@ def listen(app: Flask, config: Config) -> Any:
     for listener in listeners.values():
         if isinstance(listener, BaseWSGIServer):
             metrics = app.extensions["banco"].metrics
-            vars(listener).update(channel_class=_Channel, metrics=metrics, maintenance=partial(_maintain, listener))
+            vars(listener).update(
+                channel_class=_Channel, metrics=metrics, maintenance=partial(_maintain, listener), handle_close=_shut
+            )
     return server
 
 

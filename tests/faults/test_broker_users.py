@@ -133,6 +133,20 @@ def test_a_banks_user_cannot_touch_the_queue_of_anothers_presence(guarded: Guard
         getattr(stolen, touch)(others[0])
 
 
+def test_what_a_banks_user_still_can_fills_the_log_and_changes_no_books(
+    guarded: Guarded, stolen: Any, cluster: Cluster
+) -> None:
+    first = cluster.nodes[0]
+    books = cluster.settled_books()
+    stolen.exchange_bind(LOG, PRESENCE)  # heartbeats run into the log
+    publish_to(LOG, "")(stolen)
+    eventually(lambda: first.get("/saude").json()["detalhes"]["registros_ignorados"] >= 5)
+    assert cluster.settled_books() == books
+    assert first.get("/saude/pronto").status_code == 200
+    with Brokers([guarded.broker.url]).connection() as connection, closing(connection):
+        connection.channel().exchange_unbind(LOG, PRESENCE)
+
+
 def test_a_banks_user_reads_nothing_of_the_brokers_page(guarded: Guarded) -> None:
     assert requests.get(guarded.page, auth=("guest", "guest"), timeout=20).status_code == 200
     assert requests.get(guarded.page, auth=("banco-1", "word-1"), timeout=20).status_code == 401

@@ -1,5 +1,6 @@
 """A user of the broker for each bank, as deploy/rabbitmq/definitions.sh makes them: enough to work, and not more."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -157,6 +158,12 @@ def test_a_bank_without_a_password_gets_no_user_and_a_password_that_is_no_word_i
     for passwords in ({}, {"BANCO_1_PASS": 'a", "tags": "administrator'}):
         with pytest.raises(subprocess.CalledProcessError):
             definitions_for(**passwords)
+
+
+def test_the_document_tells_the_permissions_that_are_given() -> None:
+    told = (ROOT / "docs/SECURITY.md").read_text(encoding="utf-8").replace("\\|", "|")
+    given = json.loads(definitions_for(BANCO_1_PASS="word"))["permissions"][0]
+    assert [kind for kind in ("configure", "write", "read") if f"| {kind} | `{given[kind]}` |" not in told] == []
 
 
 def test_a_stream_that_was_deleted_is_back_when_its_operator_made_it_anew(guarded: Guarded, cluster: Cluster) -> None:

@@ -70,4 +70,8 @@ def test_wrong_tokens_are_held_up_by_address_and_right_ones_never(tmp_path: Path
         assert told[: WRONG_TOKENS.amount] == [401] * WRONG_TOKENS.amount
         assert 429 in told[WRONG_TOKENS.amount :]
         assert of("127.0.0.12", 1, wrong) == [401]
+        no_proxy, told = asks_from("127.0.0.13"), []
+        for number in range(WRONG_TOKENS.amount + 5):
+            told += statuses(no_proxy, url, 1, **wrong, **{"X-Forwarded-For": f"127.0.1.{number}"})
+        assert 429 in told, "counted as what it is, whatever it says"
         assert of("127.0.0.11", 3, bearer(tokens.of["operador"])) == [200] * 3

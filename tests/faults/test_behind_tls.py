@@ -21,7 +21,7 @@ from tests.support.authority import Authority
 from tests.support.cluster import ROOT, Cluster, NodeProcess, eventually, free_port
 from tests.support.doors import KEY, Tokens, asks_from, bearer
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CUSTOMER = "127.0.0.77"

@@ -23,6 +23,7 @@ sys.exit(api.main())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["waitress.wasyncore.poll2", "waitress.server.BaseWSGIServer.fix_addr"])
 def test_a_node_whose_server_fails_ends_and_says_why(tmp_path: Path, target: str) -> None:
     """In its loop; or as it takes a connection, after which waitress alone would go on with nobody listening."""

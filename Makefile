@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+1_TO_9 := 1 2 3 4 5 6 7 8 9
 FAST_SUITES := $(wildcard tests/unit tests/contract tests/judge tests/simulation)
 PYTEST := $(BIN)/python -m pytest --timeout=120
 
@@ -70,7 +71,8 @@ simulate: $(VENV)/dev ## Run the bank in virtual time with faults: SEED=42, or S
 test-compose: $(VENV)/dev ## Run the containers and break them; needs Docker with Compose
 	COMPOSE_FILE=docker-compose.yml $(BIN)/python -m tests.compose.journeys
 	COMPOSE_FILE=docker-compose.cluster.yml $(BIN)/python -m tests.compose.journeys
-	COMPOSE_FILE=docker-compose.yml:docker-compose.tokens.yml CLUSTER_KEY=only-for-this-test $(BIN)/python -m tests.compose.locked
+	COMPOSE_FILE=docker-compose.yml:docker-compose.tokens.yml \
+		env $(foreach name,CLUSTER_KEY RABBITMQ_DEFAULT_PASS $(1_TO_9:%=BANCO_%_PASS),$(name)=only-for-this-test) $(BIN)/python -m tests.compose.locked
 
 check: $(VENV)/dev ## Check what takes less than a minute: run it before every commit
 	@$(MAKE) --no-print-directory lint types

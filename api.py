@@ -5,6 +5,7 @@ The way of a request from here: `bank/routes/accounts.py` -> `bank/runtime.py` -
 """
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -36,6 +37,8 @@ from bank.runtime import Ending, Runtime, open_runtime
 from bank.tokens.store import Registry
 
 __all__ = ["create_app", "main"]
+
+log = logging.getLogger(__name__)
 
 
 def create_app(bank: Runtime) -> Flask:
@@ -85,13 +88,22 @@ class _Serving:
         gc.freeze()
         gc.set_threshold(100_000, 50, 100)
         self._bank.start()
-        threading.Thread(target=self._server.run, name="server", daemon=True).start()
+        threading.Thread(target=self._serve, name="server", daemon=True).start()
         self._ended.wait()
         # The node first: it answers what waits and refuses the rest; then the door is closed.
         self._bank.stop()
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
         self._server.close()
         return self.status
+
+    def _serve(self) -> None:
+        """Run the server's loop. A node whose door is shut must not go on as if it were open."""
+        try:
+            self._server.run()
+        except Exception:
+            log.critical("thread died", extra={"thread_name": "server"}, exc_info=True)
+        if not self._ended.is_set():
+            self._end(Ending.FAILED)
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._ended.set()

@@ -48,6 +48,8 @@ class Config:
     """Who may use the bank; None: whoever reaches it."""
     rate_limit: str = ""
     """How often one principal, or one address, may ask: `100/second`; empty: as often as it likes."""
+    trusted_proxy: str = ""
+    """The address of the proxy that says from where a request came; empty: nobody's word counts."""
     allow_anonymous: bool = False
     threads: int = 32
     log_format: str = "text"
@@ -101,6 +103,8 @@ class Config:
             raise StartRefused("CLUSTER_KEY must be 16-200 printable ASCII characters without spaces, or not be set.")
         if not re.search(RATE_LIMIT, self.rate_limit):
             raise StartRefused(f"RATE_LIMIT {self.rate_limit!r} is not such as 100/second, 600/minute or 5000/hour.")
+        if self.trusted_proxy and not _is_address(self.trusted_proxy):
+            raise StartRefused(f"TRUSTED_PROXY {self.trusted_proxy!r} is not an IP address.")
 
     def _check_urls(self) -> None:
         if any(urlsplit(url).scheme not in {"amqp", "amqps"} or not urlsplit(url).hostname for url in self.amqp_urls):
@@ -150,6 +154,7 @@ class Config:
             join_only=environ.get("JOIN_ONLY") == "1",
             tokens_file=Path(environ["TOKENS_FILE"]) if environ.get("TOKENS_FILE") else None,
             rate_limit=environ.get("RATE_LIMIT", ""),
+            trusted_proxy=environ.get("TRUSTED_PROXY", ""),
             allow_anonymous=environ.get("ALLOW_ANONYMOUS") == "1",
             threads=_whole_number(environ, "THREADS", 32),
             log_format=environ.get("LOG_FORMAT") or "text",
@@ -168,9 +173,12 @@ def _urls(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(text: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(text)
     except ValueError:
         return False
+    return True

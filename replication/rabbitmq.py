@@ -5,6 +5,7 @@ return and a lost connection mean the same here: unknown yet. After any of them 
 before RabbitMQ 4.0.1 a channel that went through trouble can confirm what is then lost (rabbitmq-server PR 12236);
 for the same reason the publishing channel publishes to this one exchange and to nothing else.
 A stream that was deleted is declared anew, empty: that its records are gone is found out when a node attaches.
+A user who may declare nothing finds exchange and stream as their operator made them (deploy/rabbitmq/definitions.sh).
 Invariant: offsets are the stream's, plus one, for 0 is what a node knows that has applied nothing.
 """
 
@@ -12,7 +13,7 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ PREFETCH_RECORDS = 64
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 BROKER_ERRORS = (AMQPError, AMQPConnectorException, OSError)
 """A broker that accepts a connection and then says nothing is none of pika's AMQPErrors."""
+ACCESS_REFUSED = 403
 
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it has to say is raised, and told by us
 
@@ -56,6 +58,7 @@ class Brokers:
             self._parameters = [_parameters(url, tls, node) for url in urls]
         except (ValueError, OSError) as error:
             raise StartRefused(f"AMQP_URL or its certificates cannot be used: {error}.") from error
+        self._may_declare = True
 
     @contextmanager
     def connection(self) -> Iterator[pika.BlockingConnection]:
@@ -81,6 +84,25 @@ class Brokers:
                 reasons.append(f"{self._parameters[0].host}:{self._parameters[0].port}: {error!r}")
                 self._turn()
         raise LogUnreachable(f"no broker answers ({'; '.join(reasons)})")
+
+    def declare(self, connection: pika.BlockingConnection, on: Callable[[Any, bool], None]) -> Any:
+        """Call `on(channel, passive)` and return that channel. Passive declares make nothing and need no permission.
+
+        Tried in earnest first, for it notices what is of another kind; only once, if the user may not.
+        """
+        if self._may_declare:
+            channel = connection.channel()
+            try:
+                on(channel, False)  # noqa: FBT003 - positional as AMQP's own
+            except ChannelClosedByBroker as error:
+                if error.reply_code != ACCESS_REFUSED:
+                    raise
+                self._may_declare = False
+            else:
+                return channel
+        channel = connection.channel()
+        on(channel, True)  # noqa: FBT003
+        return channel
 
     def each(self) -> Iterator[pika.BlockingConnection | None]:
         """Yield a connection to each broker in turn, None for one that does not answer; close it afterwards."""
@@ -172,11 +194,13 @@ class RabbitLog:
             self._connection, self._channel = connection, channel
 
     def _declare(self, connection: pika.BlockingConnection) -> None:
-        channel = connection.channel()
-        channel.exchange_declare(self._exchange, "fanout", durable=True)
-        channel.queue_declare(self._stream, durable=True, arguments={"x-queue-type": "stream"})
-        channel.queue_bind(self._stream, self._exchange)
-        channel.close()
+        def on(channel: Any, passive: bool) -> None:  # noqa: FBT001
+            channel.exchange_declare(self._exchange, "fanout", durable=True, passive=passive)
+            channel.queue_declare(self._stream, durable=True, passive=passive, arguments={"x-queue-type": "stream"})
+            if not passive:
+                channel.queue_bind(self._stream, self._exchange)
+
+        self._brokers.declare(connection, on).close()
 
     def tend(self) -> None:
         """Answer the broker's heartbeats. Raises LogUnreachable if the connection died meanwhile.

@@ -51,8 +51,12 @@ class RabbitPresence:
 
     def _open(self) -> None:
         with self._brokers.connection() as connection:
-            channel = connection.channel()
-            channel.exchange_declare(self._exchange, "fanout", durable=True)
+            channel = self._brokers.declare(
+                connection,
+                lambda channel, passive: channel.exchange_declare(
+                    self._exchange, "fanout", durable=True, passive=passive
+                ),
+            )
             # A node that stands still must not fill the broker: of old heartbeats only the newest matter.
             queue = channel.queue_declare("", exclusive=True, arguments={"x-max-length": 256}).method.queue
             channel.queue_bind(queue, self._exchange)

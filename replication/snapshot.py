@@ -7,6 +7,7 @@ What a copy holds is not believed here: see `bank/journal_copy.py`.
 
 import gzip
 import shutil
+import ssl
 import threading
 import time
 import zlib
@@ -71,6 +72,7 @@ class Peers:
         self._stopping = stopping
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between nodes
+        self._session.verify = ssl.get_default_verify_paths().cafile or True  # SSL_CERT_FILE, as for all other calls
         self._session.headers[KEY_HEADER] = key
 
     def digests(self, address: str, position: int) -> tuple[str, str] | None:

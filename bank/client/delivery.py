@@ -5,6 +5,7 @@ reached the bank: only that makes an exhausted deadline `Unknown` (tests/integra
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -21,6 +22,7 @@ __all__ = ["Delivery"]
 CONNECT_S_MAX = 3.0
 ANSWER_S_MAX = 15.0
 """A node says something within 10 s."""
+TOKEN = re.compile(r"[0-9]{1,19}-[0-9]{1,19}-[0-9a-f]{8}")
 NO_LAST_WORD = {"ROTA_NAO_ENCONTRADA", "POSICAO_ABANDONADA"}
 """Refusals that speak of one attempt; those of the ledger (404, 409, 422) speak of the operation."""
 
@@ -104,7 +106,8 @@ class Delivery:
         raise Unknown(key, str(failure)) if may_be_applied else failure
 
     def _see(self, token: str) -> None:
-        if token and (self.token is None or _place(token) > _place(self.token)):
+        """Remember the newest token. What is none, a proxy's or a stranger's, is as good as nothing."""
+        if TOKEN.fullmatch(token) and (self.token is None or _place(token) > _place(self.token)):
             self.token = token
 
 

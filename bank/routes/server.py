@@ -5,12 +5,14 @@ bounds here are what slow and idle clients run into, not the bank.
 """
 
 import copy
+import heapq
 import json
 import logging
 import re
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -34,6 +36,10 @@ BATCH_BODY_BYTES_MAX = 8 * BODY_BYTES_MAX
 """At `/lote`: 10,000 transfers with the longest ids take 5 MB."""
 CONNECTIONS_MAX = 4096
 IDLE_S_MAX = 60
+LOOK_S = 5
+"""How often idle connections are looked for."""
+ROOM = 64
+"""How many connections make room for others at a time, before all places are taken."""
 _OTHER_FILES = 256
 """Descriptors kept for journals, logs and calls to other servers."""
 
@@ -109,9 +115,27 @@ class _Task(WSGITask):
 
 
 class _Channel(HTTPChannel):
+    """One connection."""
+
     error_task_class = _ProblemTask
     parser_class = _Parser
     task_class = _Task
+    server: Any
+
+    def __init__(self, server: Any, *rest: Any, **options: Any) -> None:
+        """Take a place among the connections."""
+        super().__init__(server, *rest, **options)
+        if len(server._map) > server.adj.connection_limit - ROOM:  # noqa: SLF001 - waitress' own way to count them
+            _make_room(server)
+
+    def service(self) -> None:
+        """Serve one request. Should even the answer to a failure fail, the client does not wait for ever."""
+        try:
+            super().service()
+        except Exception:
+            self.cancel()
+            self.server.pull_trigger()
+            raise  # to whoever logs it
 
 
 class _Bell(trigger):
@@ -131,6 +155,27 @@ class _Bell(trigger):
         super().handle_read()
 
 
+def _make_room(server: Any) -> None:
+    """Close those connections that have been idle longest. A request that came whole keeps its connection."""
+    idle = [channel for channel in server.active_channels.values() if not (channel.requests or channel.will_close)]
+    count = min(ROOM, len(idle) // 2)  # never those who have only just come and have said nothing yet
+    for channel in heapq.nsmallest(count, idle, key=lambda channel: channel.last_activity):
+        # By the loop's next round: a descriptor that is free at once may be another's in this one.
+        channel.will_close = True
+
+
+def _maintain(server: Any, now: Any) -> None:
+    """Close what has been idle too long, and more if newcomers wait outside."""
+    BaseWSGIServer.maintenance(server, now)
+    if server.in_connection_overflow:
+        _make_room(server)
+
+
+def _shut() -> None:
+    """End the loop: waitress would go on with nobody listening."""
+    raise RuntimeError("what listens failed")
+
+
 def listen(app: Flask, config: Config) -> Any:
     """Return a waitress server that listens already; `run()` serves. Raises StartRefused if the port is taken."""
     listeners: Any = {}  # by descriptor; a HOST with several addresses gets one for each
@@ -144,11 +189,13 @@ def listen(app: Flask, config: Config) -> Any:
             threads=config.threads,
             connection_limit=_connections_max(),
             channel_timeout=IDLE_S_MAX,
+            cleanup_interval=LOOK_S,
             max_request_body_size=BODY_BYTES_MAX,
             max_request_header_size=64 * 1024,
             backlog=1024,
             asyncore_use_poll=True,  # select() ends at 1,024 connections
             ident=None,
+            **_trust(config.trusted_proxy),
         )
     except OSError as error:
         raise StartRefused(
@@ -158,8 +205,21 @@ def listen(app: Flask, config: Config) -> Any:
         if isinstance(listener, BaseWSGIServer):
             parts = vars(listener)
             parts["trigger"].close()
-            parts.update(channel_class=_Channel, trigger=_Bell(listeners), metrics=app.extensions["banco"].metrics)
+            parts.update(
+                channel_class=_Channel,
+                trigger=_Bell(listeners),
+                metrics=app.extensions["banco"].metrics,
+                maintenance=partial(_maintain, listener),
+                handle_close=_shut,
+            )
     return server
+
+
+def _trust(proxy: str) -> dict[str, Any]:
+    """Return the settings by which what this proxy says of its client counts, and what others say does not."""
+    if not proxy:
+        return {}
+    return {"trusted_proxy": proxy, "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"}}
 
 
 def _connections_max() -> int:

@@ -5,7 +5,6 @@ The certificates are the test's own, made by the `openssl` program.
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,42 +13,12 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.authority import Authority
 from tests.support.broker import Broker
 from tests.support.cluster import NodeProcess, eventually, free_port
 from tools.local_broker import is_installed
 
 pytestmark = pytest.mark.timeout(120)
-
-
-class Authority:
-    """Signs certificates: one for a server, one for a client."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self._folder = folder
-        self._request("ca", "critical,CA:TRUE", "keyCertSign", [])
-        signed = ["-CA", str(self.path("ca.pem")), "-CAkey", str(self.path("ca.key"))]
-        for name in ("server", "client"):
-            self._request(name, "critical,CA:FALSE", "digitalSignature", signed)
-
-    def path(self, name: str) -> Path:
-        return self._folder / name
-
-    def _request(self, name: str, constraints: str, usage: str, signed: list[str]) -> None:
-        """Make a key and a certificate of it, with what Python's strict checking asks for."""
-        self.path("openssl.cnf").write_text(
-            f"[req]\ndistinguished_name = name\nprompt = no\nx509_extensions = v3\n[name]\nCN = {name}\n"
-            f"[v3]\nbasicConstraints = {constraints}\nkeyUsage = critical,{usage}\nsubjectAltName = DNS:localhost\n"
-            "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid:always\n"
-        )
-        subprocess.run(
-            [
-                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-days", "2", "-config", self.path("openssl.cnf"),
-                "-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.pem"), *signed,
-            ],
-            check=True, capture_output=True, timeout=30,
-        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

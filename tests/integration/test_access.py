@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
 
 from api import create_app
 from bank.client import Bank, Refused
@@ -18,20 +17,9 @@ from bank.tokens import store
 from bank.tokens.principals import Role
 from replication.snapshot import KEY_HEADER
 from tests.support.cluster import Cluster, NodeProcess
-from tests.support.doors import KEY, Tokens, bearer
+from tests.support.doors import KEY, Tokens, asks_from, bearer
 
 ADDRESSES = itertools.count()
-
-
-class _From(HTTPAdapter):
-    """Asks from an address of its own: wrong tokens are counted by address."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, source_address=(self._address, 0))
 
 
 class Locked(NamedTuple):
@@ -44,15 +32,14 @@ class Locked(NamedTuple):
         """Ask as this role, and read no body: a stream has no end."""
         shown = bearer(self.tokens.of[who]) if who in self.tokens.of else {}
         url = self.cluster.nodes[node].url + path.replace("{second}", self.cluster.nodes[1].name)
-        with requests.Session() as session:
-            session.mount("http://", _From(f"127.0.{next(ADDRESSES) // 200}.{next(ADDRESSES) % 200 + 1}"))
-            with closing(
-                session.request(
-                    method, url, json=json, headers=headers | shown, timeout=15, stream=path == "/eventos",
-                    allow_redirects=False,
-                )
-            ) as response:  # fmt: skip
-                return response
+        # From an address of its own: wrong tokens are counted by address.
+        with asks_from(f"127.0.{next(ADDRESSES) // 200}.{next(ADDRESSES) % 200 + 1}") as session, closing(
+            session.request(
+                method, url, json=json, headers=headers | shown, timeout=15, stream=path == "/eventos",
+                allow_redirects=False,
+            )
+        ) as response:  # fmt: skip
+            return response
 
 
 @pytest.fixture(scope="module")

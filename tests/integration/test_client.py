@@ -162,6 +162,18 @@ def test_an_exhausted_deadline_says_what_is_known(said: dict[str, str], ends: ty
         bank.deposit("ana", "1")
 
 
+@pytest.mark.parametrize(
+    "token", ["x", "1-2", "1-2-3-4", "a-b-cccccccc", "1-5-XYZ", "-1-5-00000000", f"1-{'9' * 5000}-00000000"]
+)
+def test_what_is_no_position_is_not_remembered_and_harms_nothing(token: str) -> None:
+    refusal = {"codigo": "SALDO_INSUFICIENTE"}
+    with server_that_answers(422, {"X-Posicao": token}, refusal) as (url, _), Bank([url]) as bank:
+        bank.token = "1-5-00000000"
+        with pytest.raises(Refused):
+            bank.withdraw("ana", "1.00")
+        assert bank.token == "1-5-00000000"
+
+
 def test_deposits_go_on_exactly_once_while_a_node_is_killed(tmp_path: Path) -> None:
     with Cluster.running(tmp_path / "dados", 2) as cluster, Bank(cluster.urls, deadline_s=30) as bank:
         bank.open("queda")

@@ -37,8 +37,10 @@ def eventually(what: Callable[[], Any], *, seconds: float = 10.0, every: float =
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _PORTS = range(10_000 + _WORKER, 32_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-"""Below those that outgoing connections get, which could take one between its choice and its use. Each process that runs
-tests has its own."""
+"""Below those that outgoing connections get, which could take one between its choice and its use.
+
+Each process that runs tests has its own.
+"""
 _handed_out: set[int] = set()
 
 

@@ -1,11 +1,15 @@
 """Nodes that ask who comes: a file of tokens, one for each role, and what stands in a request that shows one."""
 
 from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
 
 from bank.tokens import store
 from bank.tokens.principals import Role
 
-__all__ = ["KEY", "Tokens", "bearer"]
+__all__ = ["KEY", "Tokens", "asks_from", "bearer"]
 
 KEY = "a-key-between-nodes-for-tests"
 
@@ -35,3 +39,20 @@ class Tokens:
 def bearer(token: str) -> dict[str, str]:
     """Return the header that shows a token."""
     return {"Authorization": f"Bearer {token}"}
+
+
+class _From(HTTPAdapter):
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, source_address=(self._address, 0))
+
+
+def asks_from(address: str) -> requests.Session:
+    """Return a session that asks from this address of the loopback."""
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _From(address))
+    return session

@@ -39,6 +39,8 @@ def test_everything_set_is_taken() -> None:
         ("CLUSTER_KEY", "short", "CLUSTER_KEY must be 16-200"),
         ("RATE_LIMIT", "100", "RATE_LIMIT '100' is not such as 100/second"),
         ("RATE_LIMIT", "0/second", "is not such as 100/second"),
+        ("TRUSTED_PROXY", "*", "TRUSTED_PROXY '\\*' is not an IP address"),
+        ("TRUSTED_PROXY", "proxy.example", "is not an IP address"),
         ("TOKENS_FILE", "tokens.json", "without CLUSTER_KEY"),
         ("AMQP_CA", "ca.pem", "are for amqps:// URLs"),
         ("PORT", "x", "PORT='x' is not a whole number"),

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,7 @@ def broker(network: Network, tmp_path: Path) -> Iterator[Broker]:
     """A broker that listens on the bridge too."""
     assert "AMQP_URL" not in os.environ, "these tests bring their own broker"
     broker = Broker(tmp_path / "rabbitmq")
-    with (broker.folder / "rabbitmq.conf").open("a", encoding="ascii") as settings:
-        settings.write(f"listeners.tcp.2 = {network.address}:{broker.port}\nloopback_users = none\n")
+    broker.configure(f"listeners.tcp.2 = {network.address}:{broker.port}", "loopback_users = none")
     try:
         yield broker.start().wait_ready()
     finally:
@@ -47,8 +46,14 @@ def broker(network: Network, tmp_path: Path) -> Iterator[Broker]:
 @pytest.fixture
 def cluster(network: Network, broker: Broker, data_dir: Path) -> Iterator[Cluster]:
     """A node on each host; customers reach them over the bridge."""
+    with running_on(network.hosts, f"amqp://guest:guest@{network.address}:{broker.port}/", data_dir) as cluster:
+        yield cluster
+
+
+@contextmanager
+def running_on(hosts: Sequence[Host], amqp_url: str, data_dir: Path) -> Iterator[Cluster]:
     cluster = Cluster(data_dir, 0)
-    cluster.nodes = [node_on(host, network, broker, data_dir) for host in network.hosts]
+    cluster.nodes = [node_on(host, amqp_url, data_dir) for host in hosts]
     try:
         for node in cluster.nodes:
             node.start()
@@ -61,8 +66,8 @@ def cluster(network: Network, broker: Broker, data_dir: Path) -> Iterator[Cluste
                 node.kill()
 
 
-def node_on(host: Host, network: Network, broker: Broker, data_dir: Path) -> NodeProcess:
-    node = NodeProcess(data_dir, environment={"AMQP_URL": f"amqp://guest:guest@{network.address}:{broker.port}/"})
+def node_on(host: Host, amqp_url: str, data_dir: Path) -> NodeProcess:
+    node = NodeProcess(data_dir, environment={"AMQP_URL": amqp_url})
     node.url = f"http://{host.address}:{node.port}"
     node.command = host.command("env", "HOST=0.0.0.0", "ALLOW_ANONYMOUS=1", f"PUBLIC_URL={node.url}", *node.command)
     return node

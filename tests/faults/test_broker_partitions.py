@@ -127,8 +127,8 @@ def test_a_broker_cut_from_the_two_others_stops_and_the_bank_goes_on_with_these(
     assert_unhurt(country.cluster, crowd)
     with capsys.disabled():
         print(
-            f"\n{cut.__name__}: it paused after {paused - began:.1f} s; {len(reached)} nodes had answered 20 writes each "
-            f"after {went_on - began:.1f} s; all ready {healed:.1f} s after healing"
+            f"\n{cut.__name__}: it paused after {paused - began:.1f} s; {len(reached)} nodes had answered "
+            f"20 writes each after {went_on - began:.1f} s; all ready {healed:.1f} s after healing"
         )
 
 

@@ -100,6 +100,11 @@ def join_with_a_giver_killed(cluster: Cluster) -> NodeProcess | None:
     giver.kill()
     late.wait_ready(120)
     giver.start().wait_ready()
+    return late_after_all(cluster, late)
+
+
+def late_after_all(cluster: Cluster, late: NodeProcess) -> NodeProcess | None:
+    """Return the newcomer if a copy failed it; else take it away again: the copy was quicker than the fault."""
     if "no copy" in late.output():
         return late
     late.kill()

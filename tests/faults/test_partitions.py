@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.test_joining import giver_of, late_after_all, write_history
 from tests.faults.test_operator_reopens import assert_unhurt
 from tests.support.broker import Broker
 from tests.support.cluster import Cluster, NodeProcess, eventually
+from tests.support.customers import open_accounts
 from tests.support.network import Host, Network
 from tests.support.witnesses import wait_for_answers, watched
 from tools.local_broker import is_installed
@@ -112,3 +115,27 @@ def test_a_node_that_is_cut_off_says_so_and_comes_back_and_the_others_go_on(
             for node in cluster.nodes:
                 wait_for_answers(crowd, node, 10)
     assert_unhurt(cluster, crowd)
+
+
+@pytest.mark.timeout(420)
+def test_a_node_that_is_cut_off_while_it_takes_a_copy_joins_nevertheless(network: Network, data_dir: Path) -> None:
+    *givers, host = network.hosts
+    with running_on(givers, "", data_dir) as cluster:
+        open_accounts(cluster)
+        write_history(cluster)
+        late = eventually(lambda: joined_in_spite_of_a_cut(cluster, host), seconds=300)
+        cluster.settled_books()
+        assert not list(late.folder.glob("entrada*")), "nothing is left of the copy that was interrupted"
+
+
+def joined_in_spite_of_a_cut(cluster: Cluster, host: Host) -> NodeProcess | None:
+    """Let a newcomer join whose cable is pulled while it takes a copy; None if the copy was quicker."""
+    late = node_on(host, "", cluster.data_dir).start()
+    cluster.nodes.append(late)
+    giver = eventually(lambda: giver_of(cluster, late), seconds=60, every=0.002)
+    giver.send(signal.SIGSTOP)
+    with host.unplugged():
+        giver.send(signal.SIGCONT)
+        eventually(lambda: any(words in late.output() for words in ("no copy", "state='pronto'")), seconds=120)
+    late.wait_ready(120)
+    return late_after_all(cluster, late)

@@ -117,18 +117,20 @@ def test_a_broker_cut_from_the_two_others_stops_and_the_bank_goes_on_with_these(
         with cut(country) as alone:
             eventually(lambda: not serves(alone), seconds=NOTICED_S, every=0.5)
             paused = time.monotonic()
-            if cut is a_whole_site:
-                eventually(partial(is_without_log, alone.host, alone.node), seconds=NOTICED_S)
             reached = [site.node for site in country.sites if cut is not a_whole_site or site is not alone]
             for node in reached:
-                wait_for_answers(crowd, node, 20)
+                wait_for_answers(crowd, node, 1)
             went_on = time.monotonic()
+            for node in reached:
+                wait_for_answers(crowd, node, 20)
+            if cut is a_whole_site:
+                eventually(partial(is_without_log, alone.host, alone.node), seconds=NOTICED_S)
         healed = make_whole(country, crowd)
     assert_unhurt(country.cluster, crowd)
     with capsys.disabled():
         print(
-            f"\n{cut.__name__}: it paused after {paused - began:.1f} s; {len(reached)} nodes had answered "
-            f"20 writes each after {went_on - began:.1f} s; all ready {healed:.1f} s after healing"
+            f"\n{cut.__name__}: it paused after {paused - began:.1f} s; {len(reached)} nodes have answered "
+            f"writes after {went_on - began:.1f} s; all ready {healed:.1f} s after healing"
         )
 
 

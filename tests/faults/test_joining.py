@@ -100,17 +100,14 @@ def join_with_a_giver_killed(cluster: Cluster) -> NodeProcess | None:
     giver.kill()
     late.wait_ready(120)
     giver.start().wait_ready()
-    return late_after_all(cluster, late)
+    return late if "no copy" in late.output() else take_away(cluster, late)
 
 
-def late_after_all(cluster: Cluster, late: NodeProcess) -> NodeProcess | None:
-    """Return the newcomer if a copy failed it; else take it away again: the copy was quicker than the fault."""
-    if "no copy" in late.output():
-        return late
+def take_away(cluster: Cluster, late: NodeProcess) -> None:
+    """Let another newcomer try: to this one the copy came sooner than the fault."""
     late.kill()
     cluster.nodes.remove(late)
     shutil.rmtree(late.folder)
-    return None
 
 
 def giver_of(cluster: Cluster, late: NodeProcess) -> NodeProcess | None:

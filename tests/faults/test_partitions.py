@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_joining import giver_of, late_after_all, write_history
+from tests.faults.test_joining import giver_of, take_away, write_history
 from tests.faults.test_operator_reopens import assert_unhurt
 from tests.support.broker import Broker
 from tests.support.cluster import Cluster, NodeProcess, eventually
@@ -132,10 +132,13 @@ def joined_in_spite_of_a_cut(cluster: Cluster, host: Host) -> NodeProcess | None
     """Let a newcomer join whose cable is pulled while it takes a copy; None if the copy was quicker."""
     late = node_on(host, "", cluster.data_dir).start()
     cluster.nodes.append(late)
-    giver = eventually(lambda: giver_of(cluster, late), seconds=60, every=0.002)
+    eventually(lambda: "bytes have come" in late.output(), seconds=60, every=0.001)
+    giver = giver_of(cluster, late)
+    assert giver is not None
     giver.send(signal.SIGSTOP)
     with host.unplugged():
         giver.send(signal.SIGCONT)
         eventually(lambda: any(words in late.output() for words in ("no copy", "state='pronto'")), seconds=120)
     late.wait_ready(120)
-    return late_after_all(cluster, late)
+    came, failed, _ = late.output().partition("no copy")
+    return late if failed and " 100 % " not in came else take_away(cluster, late)

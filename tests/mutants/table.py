@@ -330,4 +330,32 @@ MUTANTS = (
         "if offset < 0:",
         "tests/simulation/test_simulator.py::test_some_seeds_break_no_promise",
     ),
+    Mutant(
+        "a token of another history taken for one of this",
+        "bank/runtime.py",
+        "(marks is None or not marks.chain.hex().startswith(minimum.chain))",
+        "marks is None",
+        "tests/integration/test_reads.py::test_a_token_of_the_future_or_of_another_history_is_refused",
+    ),
+    Mutant(
+        "an old balance without its mark",
+        "bank/routes/accounts.py",
+        'headers = {"X-Posicao": str(view.token)} | ({"X-Defasada": "sim"} if view.stale else {})',
+        'headers = {"X-Posicao": str(view.token)}',
+        "tests/integration/test_reads.py::test_without_the_log_reads_go_on_plainly_marked_and_writes_come_back_by_themselves",
+    ),
+    Mutant(
+        "a state believed whose digest is another",
+        "bank/journal_check.py",
+        "if last is not None and last.digest != state_digest(state):",
+        "if False:",
+        "tests/unit/test_journal.py::test_what_was_altered_is_refused_at_start",
+    ),
+    Mutant(
+        "a copy that nobody else confirms",
+        "bank/joining.py",
+        "            if said != found:\n",
+        "            if False:\n",
+        "tests/unit/test_joining.py",
+    ),
 )  # fmt: skip

@@ -118,18 +118,18 @@ def test_a_node_that_is_cut_off_says_so_and_comes_back_and_the_others_go_on(
 
 
 @pytest.mark.timeout(420)
-def test_a_node_that_is_cut_off_while_it_takes_a_copy_joins_nevertheless(network: Network, data_dir: Path) -> None:
+def test_a_node_that_is_cut_off_before_it_has_taken_a_copy_joins_nevertheless(network: Network, data_dir: Path) -> None:
     *givers, host = network.hosts
     with running_on(givers, "", data_dir) as cluster:
         open_accounts(cluster)
         write_history(cluster)
         late = eventually(lambda: joined_in_spite_of_a_cut(cluster, host), seconds=300)
         cluster.settled_books()
-        assert not list(late.folder.glob("entrada*")), "nothing is left of the copy that was interrupted"
+        assert not list(late.folder.glob("entrada*")), "nothing is left of the copy that it gave up"
 
 
 def joined_in_spite_of_a_cut(cluster: Cluster, host: Host) -> NodeProcess | None:
-    """Let a newcomer join whose cable is pulled while it takes a copy; None if the copy was quicker."""
+    """Let a newcomer join whose cable is pulled while it takes or compares a copy; None if it was quicker."""
     late = node_on(host, "", cluster.data_dir).start()
     cluster.nodes.append(late)
     eventually(lambda: "bytes have come" in late.output(), seconds=60, every=0.001)
@@ -140,5 +140,4 @@ def joined_in_spite_of_a_cut(cluster: Cluster, host: Host) -> NodeProcess | None
         giver.send(signal.SIGCONT)
         eventually(lambda: any(words in late.output() for words in ("no copy", "state='pronto'")), seconds=120)
     late.wait_ready(120)
-    came, failed, _ = late.output().partition("no copy")
-    return late if failed and " 100 % " not in came else take_away(cluster, late)
+    return late if "no copy" in late.output() else take_away(cluster, late)

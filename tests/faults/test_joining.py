@@ -100,12 +100,14 @@ def join_with_a_giver_killed(cluster: Cluster) -> NodeProcess | None:
     giver.kill()
     late.wait_ready(120)
     giver.start().wait_ready()
-    if "no copy" in late.output():
-        return late
+    return late if "no copy" in late.output() else take_away(cluster, late)
+
+
+def take_away(cluster: Cluster, late: NodeProcess) -> None:
+    """Let another newcomer try: to this one the copy came sooner than the fault."""
     late.kill()
     cluster.nodes.remove(late)
     shutil.rmtree(late.folder)
-    return None
 
 
 def giver_of(cluster: Cluster, late: NodeProcess) -> NodeProcess | None:

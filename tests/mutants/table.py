@@ -235,8 +235,8 @@ MUTANTS = (
     Mutant(
         "a batch in a record that older programs read",
         "bank/records.py",
-        "    if record.version == 1 and any(",
-        "    if record.version == 0 and any(",
+        "    if record.version < VERSIONS[-1] and any(",
+        "    if record.version < 0 and any(",
         "tests/unit/test_records.py",
     ),
     Mutant(
@@ -392,5 +392,33 @@ MUTANTS = (
         "elif number < told[0][0] - 1:",
         "elif False:",
         "tests/unit/test_recent.py",
+    ),
+    Mutant(
+        "a token of another history taken for one of this",
+        "bank/runtime.py",
+        "(marks is None or not marks.chain.hex().startswith(minimum.chain))",
+        "marks is None",
+        "tests/integration/test_reads.py::test_a_token_of_the_future_or_of_another_history_is_refused",
+    ),
+    Mutant(
+        "an old balance without its mark",
+        "bank/routes/accounts.py",
+        'headers = {"X-Posicao": str(view.token)} | ({"X-Defasada": "sim"} if view.stale else {})',
+        'headers = {"X-Posicao": str(view.token)}',
+        "tests/integration/test_reads.py::test_without_the_log_reads_go_on_plainly_marked_and_writes_come_back_by_themselves",
+    ),
+    Mutant(
+        "a state believed whose digest is another",
+        "bank/journal_check.py",
+        "if last is not None and last.digest != state_digest(state):",
+        "if False:",
+        "tests/unit/test_journal.py::test_what_was_altered_is_refused_at_start",
+    ),
+    Mutant(
+        "a copy that nobody else confirms",
+        "bank/joining.py",
+        "            if said != found:\n",
+        "            if False:\n",
+        "tests/unit/test_joining.py",
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import uuid
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from bank.errors import LogUnreachable
 from replication.log import FIRST
 from replication.rabbitmq import Brokers, RabbitLog
 from tests.support.cluster import eventually, free_port
+from tests.support.network import Host
 from tools.local_broker import PROGRAMS, pid_path, prepare
 
 __all__ = ["Broker", "BrokerCluster"]
@@ -23,22 +25,32 @@ WARM_S = 60.0
 
 
 class Broker:
-    """One broker."""
+    """One broker, here or on a host of its own."""
 
-    def __init__(self, folder: Path, name: str = "solo") -> None:
+    def __init__(self, folder: Path, name: str = "solo", host: Host | None = None) -> None:
         """Describe a broker; `start` starts it."""
         self.folder = folder / name
         self.port = free_port()
-        self.node = f"{name}-{self.port}@localhost"
-        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        self.address = host.address if host else "127.0.0.1"
+        self.node = f"{name}-{self.port}@{host.address if host else 'localhost'}"
+        self.url = f"amqp://guest:guest@{self.address}:{self.port}/"
         self._environment = prepare(self.folder, node=self.node, port=self.port, dist_port=free_port())
+        self._on_host = host.command if host else lambda *arguments: list(arguments)
+        if host:
+            self._environment |= {"RABBITMQ_USE_LONGNAME": "true", "ERL_EPMD_ADDRESS": host.address}
+            self.configure(f"listeners.tcp.2 = {host.address}:{self.port}", "loopback_users = none")
         self._server: subprocess.Popen[bytes] | None = None
+
+    def configure(self, *lines: str) -> None:
+        """Tell it more, before it starts."""
+        with (self.folder / "rabbitmq.conf").open("a", encoding="ascii") as settings:
+            settings.writelines(f"{line}\n" for line in lines)
 
     def start(self) -> "Broker":
         """Start the process; does not wait."""
         with (self.folder / "output").open("ab") as output:
             self._server = subprocess.Popen(
-                [PROGRAMS / "rabbitmq-server"], env=self._environment, stdout=output, stderr=output
+                self._on_host(str(PROGRAMS / "rabbitmq-server")), env=self._environment, stdout=output, stderr=output
             )
         return self
 
@@ -63,7 +75,7 @@ class Broker:
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl on this broker; return what it printed."""
         done = subprocess.run(
-            [PROGRAMS / "rabbitmqctl", "-q", "-n", self.node, *arguments],
+            self._on_host(str(PROGRAMS / "rabbitmqctl"), "-q", "-n", self.node, *arguments),
             env=self._environment, capture_output=True, text=True, timeout=START_S, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"rabbitmqctl {arguments}: {done.stdout}{done.stderr}"
@@ -93,7 +105,7 @@ class Broker:
         self._assert_alive()
         with socket.socket() as probe:
             probe.settimeout(1)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     @property
     def is_running(self) -> bool:
@@ -110,9 +122,11 @@ class Broker:
 class BrokerCluster:
     """Three brokers that share their streams."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hosts: Sequence[Host | None] = (None,) * 3, settings: Sequence[str] = ()) -> None:
         """Start three brokers, join them, and wait until they are whole."""
-        self.brokers = [Broker(folder, name) for name in ("um", "dois", "tres")]
+        self.brokers = [Broker(folder, name, host) for name, host in zip(("um", "dois", "tres"), hosts, strict=True)]
+        for broker in self.brokers:
+            broker.configure(*settings)
         try:
             self.start()
             self._join()

@@ -5,9 +5,10 @@ The test's own process is on the bridge, at `Network.address`, and so is what it
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -39,6 +40,18 @@ class Host:
             for rule in rules:
                 _run(*self.command("iptables", "-A", *rule, "-j", "DROP"))
                 mended.callback(_run, *self.command("iptables", "-D", *rule, "-j", "DROP"))
+            yield
+
+    @contextmanager
+    def cut_from(self, addresses: Sequence[str], *, except_ports: Sequence[int]) -> Iterator[None]:
+        """Drop all TCP between this host and those addresses, but for what goes to these ports and comes from them."""
+        spared = ["-m", "multiport", "!", "--ports", ",".join(map(str, except_ports)), "-j", "DROP"]
+        with ExitStack() as mended:
+            for address in addresses:
+                for end in (["INPUT", "-s", address], ["OUTPUT", "-d", address]):
+                    rule = [*end, "-p", "tcp", *spared]
+                    _run(*self.command("iptables", "-A", *rule))
+                    mended.callback(_run, *self.command("iptables", "-D", *rule))
             yield
 
     @contextmanager
@@ -76,6 +89,7 @@ class Network:
             for host in hosts:
                 _run("ip", "netns", "add", host.name)
                 rest.callback(_run, "ip", "netns", "del", host.name)
+                rest.callback(_end_all, host)
                 _run("ip", "link", "add", host.name, "type", "veth", "peer", "name", "eth0", "netns", host.name)
                 rest.callback(_run, "ip", "link", "del", host.name)
                 _run("ip", "link", "set", host.name, "master", bridge, "up")
@@ -83,6 +97,14 @@ class Network:
                 for interface in ("lo", "eth0"):
                     _run("ip", "-n", host.name, "link", "set", interface, "up")
             yield cls(f"{subnet}.1", hosts)
+
+
+def _end_all(host: Host) -> None:
+    """End what still runs on the host: Erlang's epmd outlives its broker, and nobody told us its pid."""
+    running = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True, check=True)
+    for pid in running.stdout.split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def _run(*command: str) -> None:

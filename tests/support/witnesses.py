@@ -19,7 +19,16 @@ from urllib3.exceptions import NewConnectionError
 from tests.judge.history import Event, Refusal
 from tests.support.cluster import NodeProcess, eventually
 
-__all__ = ["Request", "Witness", "final_reads", "groups_of_accounts", "opening", "wait_for_answers", "watched"]
+__all__ = [
+    "Request",
+    "Witness",
+    "answers",
+    "final_reads",
+    "groups_of_accounts",
+    "opening",
+    "wait_for_answers",
+    "watched",
+]
 
 OPENING_CENTS = 10_000
 AMOUNT_CENTS_MAX = 6_000
@@ -184,16 +193,17 @@ def watched(nodes: Sequence[NodeProcess], size: int) -> Iterator[list[Witness]]:
         assert witness.error is None, witness.error
 
 
-def _answers(crowd: Sequence[Witness], node: NodeProcess) -> int:
-    """Return how many writes this node has answered as applied."""
+def answers(crowd: Sequence[Witness], *nodes: NodeProcess) -> int:
+    """Return how many writes these nodes, or else all, have answered as applied."""
+    names = {node.name for node in nodes}
     seen = [event for witness in crowd for event in list(witness.seen)]
-    return sum(event.outcome == "ok" and event.op != "read" and event.node == node.name for event in seen)
+    return sum(event.outcome == "ok" and event.op != "read" and (not names or event.node in names) for event in seen)
 
 
 def wait_for_answers(crowd: Sequence[Witness], node: NodeProcess, count: int) -> None:
     """Wait until this node has answered that many more."""
-    enough = _answers(crowd, node) + count
-    eventually(lambda: _answers(crowd, node) >= enough, seconds=60)
+    enough = answers(crowd, node) + count
+    eventually(lambda: answers(crowd, node) >= enough, seconds=60)
 
 
 def _told(answer: requests.Response) -> dict[str, Any]:

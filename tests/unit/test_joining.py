@@ -1,6 +1,7 @@
 """Taking a peer's journal, and going on without when nobody gives a good one."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ from bank import joining
 from bank.committed import Committed
 from bank.config import Config
 from bank.desk import Desk, monotonic_ms
-from bank.errors import LogUnreachable
+from bank.errors import JournalReplaced, LogUnreachable
 from bank.joining import Joiner
-from bank.state import State
+from bank.journal_copy import STAGED_NAME, copy_journal
+from bank.ledger import genesis_operation
+from bank.state import State, state_digest
 from replication.presence import Heartbeat
+from tests.unit.test_journal import Writer
 
 
 class NoPeers:
@@ -27,6 +31,21 @@ class NoPeers:
         target.write_bytes(b"half")
         target.with_name(f"{target.name}-wal").write_bytes(b"old")
         raise LogUnreachable(f"{address}: refused")
+
+
+class Giver:
+    """A peer that gives a whole journal, and says whatever it likes of its digests."""
+
+    def __init__(self, journal: Path, said: tuple[str, str]) -> None:
+        self._journal = journal
+        self._said = said
+
+    def fetch(self, _address: str, target: Path, _told: Callable[[int, int], None]) -> None:
+        target.unlink(missing_ok=True)
+        copy_journal(self._journal, target)
+
+    def digests(self, _address: str, _position: int) -> tuple[str, str]:
+        return self._said
 
 
 @pytest.fixture
@@ -58,3 +77,18 @@ def test_what_an_interrupted_attempt_left_is_removed_before_the_next(desk: Desk,
     peers = NoPeers()
     Joiner(desk, tmp_path, peers).take_journal("Why.", least_epoch=1)  # type: ignore[arg-type]
     assert peers.asked
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_whole_copy_is_taken_only_if_its_digests_are_confirmed(desk: Desk, tmp_path: Path, *, agrees: bool) -> None:
+    writer = Writer(tmp_path / "banco-1")
+    writer.journal.attach(node="banco-1", log="embutido:livro.sqlite")
+    writer.commit(genesis_operation(operation_id="g", log_id="x"))
+    writer.journal.close()
+    folder = tmp_path / "banco-9"
+    folder.mkdir()
+    state = writer.state
+    said = (state.chain.hex(), state_digest(state).hex()) if agrees else ("0" * 32, "0" * 32)
+    with pytest.raises(JournalReplaced) if agrees else nullcontext():
+        Joiner(desk, folder, Giver(writer.journal.path, said)).take_journal("Why.", least_epoch=1)  # type: ignore[arg-type]
+    assert (folder / STAGED_NAME).exists() == agrees

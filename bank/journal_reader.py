@@ -90,27 +90,36 @@ class JournalReader:
             number = _previous(entry, account_id)
         return Statement(entries, number or None)
 
-    def books(self) -> Books:
-        """Return the books of one position: totals kept record by record beside sums over all accounts."""
+    def books(self, *, counted: bool = True) -> Books:
+        """Return the books of one position: totals kept record by record beside sums over all accounts.
+
+        Unless `counted`, no account is looked at: the sum too is the one kept record by record, at once at any size.
+        """
         db = self._db
         db.execute("BEGIN")
         try:
-            totals = db.execute("SELECT position, epoch, deposited_cents, withdrawn_cents FROM state").fetchone()
-            position, epoch, deposited, withdrawn = totals or (0, 1, 0, 0)
-            balances = [row[0] for row in db.execute("SELECT balance_cents FROM accounts")]
+            totals = db.execute(
+                "SELECT position, epoch, deposited_cents, withdrawn_cents, in_accounts_cents FROM state"
+            ).fetchone()
+            position, epoch, deposited, withdrawn, in_accounts = totals or (0, 1, 0, 0, 0)
+            if counted:
+                balances = [row[0] for row in db.execute("SELECT balance_cents FROM accounts")]
+                accounts, in_accounts = len(balances), sum(balances)
+            else:
+                accounts = db.execute("SELECT coalesce(max(ordinal), 0) FROM accounts").fetchone()[0]
             record = record_at(db, position)
         finally:
             db.execute("COMMIT")
         chain, digest = (record.chain.hex(), record.digest.hex()) if record else (digests.EMPTY.hex(), "")
         return Books(
-            accounts=len(balances),
-            balances_cents=sum(balances),
+            accounts=accounts,
+            balances_cents=int(in_accounts),
             deposited_cents=int(deposited),
             withdrawn_cents=int(withdrawn),
             token=Token(epoch, position, chain[:8]),
             chain=chain,
             digest=digest,
-            agree=sum(balances) == int(deposited) - int(withdrawn),
+            agree=int(in_accounts) == int(deposited) - int(withdrawn),
         )
 
     def _entries(self, condition: str, *values: object) -> Iterator[Entry]:

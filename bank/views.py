@@ -77,7 +77,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The books at one position, from running totals compared with the sum over all accounts."""
+    """The books at one position: running totals, compared with the sum over all accounts if these were counted."""
 
     accounts: int
     balances_cents: int

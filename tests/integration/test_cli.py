@@ -3,16 +3,20 @@
 import csv
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.support.cluster import ROOT, Cluster, NodeProcess, eventually, free_port
 from tests.support.doors import KEY, Tokens
@@ -113,6 +117,36 @@ def test_while_the_log_is_gone_nothing_is_applied(tmp_path: Path) -> None:
         assert (done.returncode, "nada foi aplicado" in done.stderr) == (4, True)
     finally:
         node.kill()
+
+
+@contextmanager
+def counter_that_never_answers(node: NodeProcess) -> Iterator[str]:
+    """Pass on what is posted, and hang up when the node's answer has come."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            requests.post(node.url + self.path, data=body, headers=dict(self.headers), timeout=15)
+            self.close_connection = True
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_answer_that_is_lost_is_told_as_unknown_with_the_key_that_settles_it(bank: Cluster) -> None:
+    banco("conta", "criar", "perdida", at=bank)
+    with counter_that_never_answers(bank.nodes[0]) as url:
+        done = banco("deposito", "perdida", "5", "--servidor", url, "--prazo", "2")
+    assert (done.returncode, done.stdout) == (5, "")
+    key = re.findall(r"repita com --chave '([^']+)'", done.stderr)[0]
+    assert told("conta", "ver", "perdida", at=bank)["saldo"] == "5.00", "it was applied all the same"
+    assert told("deposito", "perdida", "5", "--chave", key, at=bank)["saldo"] == "5.00"
+    assert len(told("conta", "extrato", "perdida", at=bank)) == 2
 
 
 def test_what_is_exported_is_every_account_and_every_movement(bank: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,17 @@ class TestReading:
         )
         assert books.agree
         assert books.digest == state_digest(writer.state).hex()
+
+    def test_the_books_are_the_same_without_a_look_at_any_account(self, writer: Writer, reader: JournalReader) -> None:
+        assert reader.books(counted=False) == reader.books()
+        writer.commit(Open("c", "C", 7, 0), Withdraw("w2", "A", 3))
+        assert reader.books(counted=False) == reader.books()
+
+    def test_only_who_counts_finds_what_was_altered_by_hand(self, folder: Path, reader: JournalReader) -> None:
+        with closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as db:
+            db.execute("UPDATE accounts SET balance_cents = balance_cents + 1 WHERE account_id = 'A'")
+        assert (reader.books().agree, reader.books().balances_cents) == (False, 10002)
+        assert (reader.books(counted=False).agree, reader.books(counted=False).balances_cents) == (True, 10001)
 
     def test_an_outcome_is_found_by_its_id(self, reader: JournalReader) -> None:
         entry = reader.entry("t")

@@ -23,11 +23,11 @@ _LOG_STATES = {
 
 @network.get("/")
 def show_network() -> str:
-    """Show the log, the books and every node."""
+    """Show the log, the books and every node; the sum over all accounts is for `/auditoria`, not for a page."""
     return render_template(
         "painel/rede.html",
         livro=bank().log_view(),
-        books=bank().history.books(),
+        books=bank().history.books(counted=False),
         nodes=bank().nodes(),
         agreement=_agreement(),
         instant=instant,

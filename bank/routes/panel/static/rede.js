@@ -5,6 +5,7 @@ import { pause, reais, time, words, write } from "./painel.js";
 const EVERY_MS = 1000;
 const TIMEOUT_MS = 5000;
 const PULSES = 120;
+const PULSES_MIN = 30; // what a page that was just opened has room for: a line that one can see
 const ALARM = document.getElementById("surdo");
 const OWN = document.querySelector("main").dataset.own;
 const CARDS = document.getElementById("cartoes");
@@ -97,7 +98,8 @@ function showPulse({ lancamentos, acordo }) {
 function drawPulse() {
   const figure = document.getElementById("pulso");
   const highest = Math.max(10, ...rates);
-  const x = (index) => 240 - (rates.length - 1 - index) * (240 / (PULSES - 1));
+  const step = 240 / (Math.max(PULSES_MIN, rates.length) - 1);
+  const x = (index) => 240 - (rates.length - 1 - index) * step;
   const points = rates.map((rate, index) => `${x(index).toFixed(1)} ${(54 - (52 * rate) / highest).toFixed(1)}`);
   figure.querySelector(".line").setAttribute("d", `M${points.join("L")}`);
   figure.querySelector(".area").setAttribute("d", `M${points.join("L")}L240 56L${x(0).toFixed(1)} 56Z`);

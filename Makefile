@@ -35,7 +35,7 @@ status: $(VENV)/node ## Say which nodes of `make run` are up, and their process 
 test: $(VENV)/dev ## Check everything: format, lint, types and every test
 	@$(BIN)/python tools/debian_packages.py
 	@$(MAKE) --no-print-directory lint types
-	$(PYTEST) -n 2 --dist loadfile --durations=12 -m "not cluster and not long"
+	$(PYTEST) -n 2 --dist loadfile --durations=12 -m "not cluster and not long" tests/simulation tests  # the longest first
 	$(PYTEST) tests/integration/test_routes.py tests/integration/test_reads.py --log rabbitmq
 
 test-cluster: $(VENV)/dev ## Run what `make test` leaves out: three RabbitMQ brokers, and long tests

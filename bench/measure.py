@@ -88,7 +88,8 @@ def repeated(request: Callable[[], int], seconds: float) -> Load:
 
 def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the 50th, the 99th and the 99.9th percentile of at least one value."""
-    parts = statistics.quantiles([*values, values[-1]], n=1000, method="inclusive")
+    several = values if len(values) > 1 else [*values, *values]
+    parts = statistics.quantiles(several, n=1000, method="inclusive")
     return parts[499], parts[989], parts[998]
 
 

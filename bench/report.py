@@ -42,7 +42,9 @@ def ratios_of(found: Found) -> dict[str, float]:
 
 
 def table(found: Found, ratios: dict[str, float]) -> str:
-    """Return both tables as markdown."""
+    """Return both tables as markdown; nothing if there is nothing."""
+    if not found:
+        return ""
     lines = [
         "Medians (least-greatest) of the rounds; CPU: what one operation takes of each server process.\n",
         "| workload | | operations/s | p50 ms | p99 ms | p99.9 ms | CPU µs | records |",

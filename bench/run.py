@@ -26,12 +26,12 @@ assert all((edge, batches, nodes, inside)), "importing them fills WORKLOADS, in 
 OUTPUT = ROOT / "docs" / "performance"
 BASELINE = Path(__file__).with_name("baseline.json")
 QUICK = {
-    "only": ["single", "mix", "hot", "reads", "lote"], "seconds": 1.5, "rounds": 3, "connections": [32],
+    "only": ["single", "mix", "hot", "reads", "lote"], "seconds": 2, "rounds": 3, "connections": [32],
     "sizes": [1, 1_000], "accounts": [],
 }  # fmt: skip
 """What two minutes can hold; enough for the guard."""
 LONG = {
-    "only": list(WORKLOADS), "seconds": 3.0, "rounds": 7, "connections": [1, 8, 32, 128],
+    "only": list(WORKLOADS), "seconds": 3, "rounds": 7, "connections": [1, 8, 32, 128],
     "sizes": [1, 10, 100, 1_000, 10_000], "accounts": [1_000, 100_000],
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m bench.run")
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, help="workloads by name; else all of them")
-    parser.add_argument("--seconds", type=float, help="of each situation in each round (3)")
+    parser.add_argument("--seconds", type=int, help="of each situation in each round (3)")
     parser.add_argument("--rounds", type=int, help="after one that warms up (7)")
     parser.add_argument("--connections", type=int, nargs="+", help="of the workload single (1 8 32 128)")
     parser.add_argument("--sizes", type=int, nargs="+", help="of batches (1 10 100 1000 10000)")

@@ -88,11 +88,11 @@ def restart(node: NodeProcess) -> list[Seen]:
     def is_ready() -> bool:
         assert node.is_running, node.output()
         try:
-            answer = requests.get(f"{node.url}/saude", timeout=10).json()
+            health = requests.get(f"{node.url}/saude", timeout=10).json()
         except requests.RequestException:
             return False
-        seen.append(Seen(time.perf_counter() - began, answer["posicao"]))
-        return bool(requests.get(f"{node.url}/saude/pronto", timeout=10).status_code == 200)
+        seen.append(Seen(time.perf_counter() - began, health["detalhes"]["posicao"]))
+        return bool(health["pronto"])
 
     eventually(is_ready, seconds=REPLAY_S, every=0.05)
     return seen

@@ -92,7 +92,7 @@ def readers(setting: Setting) -> Iterator[Situation]:
 def beside_readers(bank: Server, deposit: partial[int], what: str, seconds: float) -> Round:
     """Measure a request while wrk reads."""
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(by_wrk, bank.url, bank.headers, READERS, (what,), seconds + 0.5)
+        reading = pool.submit(by_wrk, bank.url, bank.headers, READERS, (what,), seconds + 1)
         found = measured(bank, deposit, seconds)
         reading.result()
     return found

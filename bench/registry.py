@@ -6,17 +6,20 @@ The situations of one workload take turns within each round; what cannot take tu
 
 import argparse
 import shutil
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import NamedTuple
 
 from bench.measure import Round
+from bench.report import Found
 from bench.servers import ACCOUNTS, Server, open_accounts, server_of, start_broker, start_nodes
 from tests.support.broker import Broker
 from tests.support.doors import Tokens, bearer
 
-__all__ = ["WORKLOADS", "Figures", "Setting", "Situation", "Workload", "run_all", "workload"]
+__all__ = ["WORKLOADS", "Figures", "Setting", "Situation", "Workload", "run_all", "run_rounds", "workload"]
 
 NODES = 3
 
@@ -42,6 +45,7 @@ class Setting:
         self.folder = folder
         self.stack = ExitStack()
         self.figures: Figures = {}
+        self.failures: list[str] = []
         self._outer = outer
         self._broker: Broker | None = None
         self._banks = 0
@@ -94,19 +98,29 @@ def workload(*, needs_wrk: bool = False) -> Callable[[Function], Function]:
     return enter
 
 
-def run_all(setting: Setting) -> dict[str, dict[str, list[Round]]]:
+def run_all(setting: Setting) -> Found:
     """Run the workloads asked for, one after the other; return the rounds by group and name."""
-    found: dict[str, dict[str, list[Round]]] = {}
+    found: Found = {}
     for name in setting.arguments.only:
         if WORKLOADS[name].needs_wrk and not shutil.which("wrk"):
             print(f"No wrk here (Debian package wrk): {name} is skipped.")
             continue
-        with setting.stack:
-            situations = list(WORKLOADS[name].situations(setting))
-            for number in range(setting.arguments.rounds + 1):
-                for group, variant, take in situations if number % 2 else situations[::-1]:
-                    taken = take(setting.arguments.seconds)
-                    if number > 0:  # the first one warms up
-                        found.setdefault(group, {}).setdefault(variant, []).append(taken)
+        try:
+            with setting.stack:
+                found |= run_rounds(list(WORKLOADS[name].situations(setting)), setting.arguments)
+        except (AssertionError, OSError, SubprocessError) as error:  # the others of a long run are worth something
+            traceback.print_exc()
+            setting.failures.append(f"{name} failed: {str(error).splitlines()[0] if str(error) else error!r}")
         setting.stack = ExitStack()
+    return found
+
+
+def run_rounds(situations: list[Situation], arguments: argparse.Namespace) -> Found:
+    """Let situations take turns, in opposite order in every second round; the first round warms up."""
+    found: Found = {}
+    for number in range(arguments.rounds + 1):
+        for group, variant, take in situations if number % 2 else situations[::-1]:
+            taken = take(arguments.seconds)
+            if number > 0:
+                found.setdefault(group, {}).setdefault(variant, []).append(taken)
     return found

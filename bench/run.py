@@ -24,6 +24,7 @@ from bench.workloads import batches, edge, inside, nodes
 assert all((edge, batches, nodes, inside)), "importing them fills WORKLOADS, in this order"
 
 OUTPUT = ROOT / "docs" / "performance"
+MOVEMENTS = ROOT.parent / "shared" / "data" / "berka-150.csv"
 BASELINE = Path(__file__).with_name("baseline.json")
 QUICK = {
     "only": ["single", "mix", "hot", "reads", "lote"], "seconds": 2, "rounds": 3, "connections": [32],
@@ -36,11 +37,11 @@ LONG = {
 }  # fmt: skip
 
 
-def run(arguments: argparse.Namespace) -> tuple[Found, Figures]:
-    """Run the workloads, and return what each situation came to in each round, and the figures."""
+def run(arguments: argparse.Namespace) -> tuple[Found, Figures, list[str]]:
+    """Run the workloads; return what each situation came to in each round, the figures, and what failed."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
         setting = Setting(arguments, Path(folder), stack)
-        return run_all(setting), setting.figures
+        return run_all(setting), setting.figures, setting.failures
 
 
 def parsed(words: list[str] | None = None) -> argparse.Namespace:
@@ -56,6 +57,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--operations", type=int, default=200_000, help="of the log that is replayed")
     parser.add_argument("--history", type=int, nargs="+", default=[200_000, 1_000_000], help="operations before")
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 3, 5, 8], help="that are up")
+    parser.add_argument("--movements", type=Path, default=MOVEMENTS, help="real ones: CSV as the importer takes it")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the folder to write to (docs/performance)")
     parser.add_argument("--quick", action="store_true", help="a few telling workloads, in two minutes")
     parser.add_argument("--guard", action="store_true", help="compare the quick ratios with bench/baseline.json")
@@ -70,18 +72,18 @@ def main() -> int:
     """Measure, print, and write or compare."""
     arguments = parsed()
     load, began = os.getloadavg()[0], time.monotonic()
-    found, figures = run(arguments)
+    found, figures, failures = run(arguments)
     ratios = ratios_of(found)
     machine = (
         f"{os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f} before; {arguments.rounds} rounds"
         f" of {arguments.seconds:g} s, {time.monotonic() - began:.0f} s in all."
     )
-    text = "\n".join([machine, "", table(found, ratios), figures_table(figures)])
+    text = "\n\n".join(part for part in [machine, *failures, table(found, ratios), figures_table(figures)] if part)
     print(text)
     if arguments.guard:
         fallen = falls(json.loads(BASELINE.read_text(encoding="utf-8")), ratios, TOLERANCE)
         print("\n".join(fallen) or "No ratio fell beyond the tolerance.")
-        return 1 if fallen else 0
+        return 1 if fallen or failures else 0
     arguments.output.mkdir(parents=True, exist_ok=True)
     pictures = write_plots(found, arguments.output)
     (arguments.output / "RESULTS.md").write_text(document(text, pictures), encoding="utf-8")
@@ -89,7 +91,7 @@ def main() -> int:
               for workload, of in found.items()}  # fmt: skip
     result = json.dumps({"machine": machine, "ratios": ratios, "figures": figures, "rounds": rounds}, indent=1)
     (arguments.output / "results.json").write_text(result + "\n", encoding="utf-8")
-    return 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ from bench.measure import Load, Round, costed, measured, repeated, together, wrk
 from bench.registry import Setting, Situation, workload
 from bench.servers import ACCOUNTS, BATCH, ROOT, Server, post_batch
 
-REAL = ROOT.parent / "shared" / "data" / "berka-150.csv"
-"""Real movements, if somebody put them there: columns conta, op, valor."""
-LIMIT = "100000"
-"""Above the deepest overdraft among them."""
+OVERDRAFT = "100000"
+"""Of the accounts of real movements: no movement of theirs should be refused."""
 
 
 def deposit_batch(session: requests.Session, server: Server, size: int, accounts: int = ACCOUNTS) -> int:
@@ -87,15 +85,15 @@ def grow(setting: Setting, bank: Server, operations: int) -> None:
 @workload()
 def real(setting: Setting) -> Iterator[Situation]:
     """Real movements by the importer, 1,000 a request, each round under the keys and accounts of a bank of its own."""
-    if not REAL.exists():
-        print(f"No {REAL.name} in {REAL.parent.name} beside this tree: real is skipped.")
+    if not (movements := setting.arguments.movements).exists():
+        print(f"No file of movements at {movements}: real is skipped.")
         return
     for _ in range(min(3, setting.arguments.rounds)):
         bank = setting.bank(accounts=0)
-        command = [sys.executable, "-m", "bank.importer", REAL, "--servidor", bank.url, "--lote", "1000"]
+        command = [sys.executable, "-m", "bank.importer", movements, "--servidor", bank.url, "--lote", "1000"]
         began = time.perf_counter()
         done = subprocess.run(
-            [*command, "--limite", LIMIT], capture_output=True, text=True, check=True, timeout=300, cwd=ROOT
+            [*command, "--limite", OVERDRAFT], capture_output=True, text=True, check=True, timeout=300, cwd=ROOT
         )
         lines = int(re.findall(r"Tudo resolvido: (\d+) linhas", done.stdout)[0])
         setting.figure("real: movements a second, importer's start included", lines / (time.perf_counter() - began))

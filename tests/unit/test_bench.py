@@ -7,7 +7,7 @@ import pytest
 
 from bench.measure import Load, Round, percentiles, together
 from bench.ratios import falls
-from bench.registry import WORKLOADS
+from bench.registry import WORKLOADS, Situation, run_rounds
 from bench.report import figures_table, ratios_of, table
 from bench.run import BASELINE, parsed
 from bench.servers import ROOT
@@ -63,6 +63,17 @@ def test_ratios_and_figures_are_shown_and_what_was_not_measured_leaves_no_empty_
     assert "| naive | bank | 30 (30-30) |" in table(found, {})
     assert "| memory: bytes | 434 (430-440) |" in figures_table({"memory: bytes": [430.0, 440.0, 434.0]})
     assert table({}, {}) == figures_table({}) == ""
+
+
+def test_situations_take_turns_in_opposite_orders_and_the_first_round_only_warms_up() -> None:
+    asked: list[str] = []
+
+    def measuring(name: str) -> Situation:
+        return Situation("group", name, lambda seconds: asked.append(name) or round_of(seconds))
+
+    found = run_rounds([measuring("a"), measuring("b")], parsed(["--rounds", "2", "--seconds", "4"]))
+    assert asked == ["b", "a", "a", "b", "b", "a"]
+    assert found == {"group": {"a": [round_of(4)] * 2, "b": [round_of(4)] * 2}}
 
 
 @pytest.mark.parametrize("seed", range(5))

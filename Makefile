@@ -56,9 +56,10 @@ screenshots: $(VENV)/dev ## Take the pictures of the panel in docs/images, at po
 bench bench-quick bench-guard: $(VENV)/bench
 	@$(BIN)/python tools/debian_packages.py tools/debian-packages-bench.txt
 	@$(BIN)/python -m bench.run $(patsubst bench-%,--%,$(filter bench-%,$@)) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ACCOUNTS),--accounts $(ACCOUNTS)) \
+		$(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(MOVEMENTS),--movements $(MOVEMENTS)) $(if $(OUTPUT),--output $(OUTPUT))
 
-bench: ## Measure beside peers, in one run: ONLY="single lote" SECONDS=3 ROUNDS=7; writes docs/performance
+bench: ## Measure beside peers, in one run: ONLY="apply replay" SECONDS=3 ROUNDS=7; writes docs/performance
 bench-quick: ## The same in two minutes, a few telling workloads
 bench-guard: ## Compare the quick ratios with bench/baseline.json; fails if one fell
 

@@ -1,12 +1,13 @@
 -- What wrk sends, one operation a request, and what bench/logs.py and bench/run.py read from it.
--- Argument: what (deposit, hot, mix, or read with its consistency). Accounts are conta-0 to conta-99.
-local ACCOUNTS = 100
+-- Arguments: what (deposit, hot, random, mix, one, or read with its consistency) and the number of accounts, which are
+-- conta-0 and so on: asked in turn, at random, or the first one alone.
+local accounts = 100
 local headers = { ["Content-Type"] = "application/json" }
 local what = "deposit"
 local number = 0
 
 local function account(place)
-  return "conta-" .. (place % ACCOUNTS)
+  return "conta-" .. (place % accounts)
 end
 
 local function post(path, body)
@@ -18,12 +19,18 @@ function init(arguments)
     headers[name] = value
   end
   what = arguments[1] or what
+  accounts = tonumber(arguments[2]) or accounts
+  math.randomseed(os.time())
 end
 
 function request()
   number = number + 1
   if what == "hot" then
     return post("/contas/conta-0/deposito", '{"valor": 1}')
+  elseif what == "random" then
+    return post("/contas/" .. account(math.random(0, accounts - 1)) .. "/deposito", '{"valor": 1}')
+  elseif what == "one" then
+    return wrk.format("GET", "/contas/conta-0?consistencia=local", headers)
   elseif what == "default" then
     return wrk.format("GET", "/contas/" .. account(number), headers)
   elseif what == "forte" or what == "local" then

@@ -10,23 +10,36 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import requests
 
 from tests.support.broker import Broker
 from tests.support.cluster import NodeProcess, eventually, free_port
-from tests.support.doors import Tokens, bearer
 from tools.local_broker import pid_path
 
-__all__ = ["ACCOUNTS", "Server", "postgres_programs", "start_bank", "start_broker", "start_empty", "start_postgres"]
+__all__ = [
+    "ACCOUNTS",
+    "BATCH",
+    "Server",
+    "open_accounts",
+    "post_batch",
+    "postgres_programs",
+    "server_of",
+    "start_broker",
+    "start_empty",
+    "start_naive",
+    "start_nodes",
+    "start_postgres",
+]
 
 ACCOUNTS = 100
-NODES = 3
+BATCH = 10_000
 READY_S = 60.0
 STOP_S = 20.0
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +52,8 @@ class Server(NamedTuple):
     pids: dict[str, int]
     headers: Mapping[str, str] = {}
     """What every request to it shows."""
+    others: tuple[str, ...] = ()
+    """Where else the same bank may be asked."""
 
 
 def start_broker(stack: ExitStack, folder: Path) -> Broker:
@@ -48,22 +63,40 @@ def start_broker(stack: ExitStack, folder: Path) -> Broker:
     return broker.wait_ready()
 
 
-def start_bank(stack: ExitStack, broker: Broker, folder: Path, tokens: Tokens | None = None) -> Server:
-    """Start three nodes, which ask who comes if there are tokens, and open the accounts."""
-    environment = {"AMQP_URL": broker.url} | (tokens.environment if tokens else {})
-    headers = bearer(tokens.of["operador"]) if tokens else {}
-    nodes = [NodeProcess(folder, environment=environment).start() for _ in range(NODES)]
+def start_nodes(
+    stack: ExitStack, broker: Broker, folder: Path, number: int, environment: Mapping[str, str] | None = None
+) -> list[NodeProcess]:
+    """Start nodes of one log, and wait until all accept writes."""
+    wanted = {"AMQP_URL": broker.url} | dict(environment or {})
+    nodes = [NodeProcess(folder, environment=wanted).start() for _ in range(number)]
     for node in nodes:
         stack.callback(node.kill)
     for node in nodes:
         node.wait_ready(READY_S)
-    opened = [{"op": "abertura", "id_conta": f"conta-{number}"} for number in range(ACCOUNTS)]
-    answer = nodes[0].post("/lote", {"operacoes": opened}, headers=headers)
-    assert answer.status_code == 200, answer.text
-    assert all(each["sucesso"] for each in answer.json()["resultados"]), answer.text
+    return nodes
+
+
+def server_of(nodes: Sequence[NodeProcess], broker: Broker, headers: Mapping[str, str] | None = None) -> Server:
+    """Return the nodes, which run, as customers see them: the first one is asked if nothing else is said."""
     pids = {f"node {number}": node.process.pid for number, node in enumerate(nodes, 1) if node.process}
     pids["broker"] = int(pid_path(broker.folder, node=broker.node).read_text())
-    return Server(nodes[0].url, pids, headers)
+    return Server(nodes[0].url, pids, headers or {}, tuple(node.url for node in nodes[1:]))
+
+
+def open_accounts(server: Server, number: int, *, opened: int = 0) -> None:
+    """Open conta-0, conta-1 and so on, so many in all; the first ones are open already."""
+    for first in range(opened, number, BATCH):
+        names = [f"conta-{place}" for place in range(first, min(number, first + BATCH))]
+        post_batch(requests, server.url, [{"op": "abertura", "id_conta": name} for name in names], server.headers)
+
+
+def post_batch(
+    session: requests.Session | ModuleType, url: str, operations: list[dict[str, object]], headers: Mapping[str, str]
+) -> None:
+    """Ask for all of these with one request; fail unless all of them are applied."""
+    answer = session.post(f"{url}/lote", json={"operacoes": operations}, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert all(each["sucesso"] for each in answer.json()["resultados"]), "an operation was refused"
 
 
 def postgres_programs() -> Path | None:
@@ -94,19 +127,31 @@ def start_postgres(stack: ExitStack) -> Server:
     stack.callback(end, postgres, signal.SIGINT)  # its fast shutdown
     ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     eventually(lambda: subprocess.run(ready, check=False, timeout=READY_S).returncode == 0, seconds=READY_S, every=0.2)
-    url, application = _start_peer(stack, f"host=127.0.0.1 port={port} user=bench dbname=postgres")
+    url, application = _start_peer(
+        stack, "bench.peer", str(ACCOUNTS), f"host=127.0.0.1 port={port} user=bench dbname=postgres"
+    )
     return Server(url, {"application": application, "postgres": postgres.pid})
 
 
 def start_empty(stack: ExitStack) -> Server:
     """Start the comparison application's empty route: what Flask and waitress cost by themselves."""
-    url, application = _start_peer(stack, "")
+    url, application = _start_peer(stack, "bench.peer", str(ACCOUNTS), "")
     return Server(url, {"application": application})
 
 
-def _start_peer(stack: ExitStack, conninfo: str) -> tuple[str, int]:
+def start_naive(stack: ExitStack, broker: Broker) -> Server:
+    """Start the naive version of the bank: as many nodes as the bank has, asked at the first."""
+    exchange = f"naive.{free_port()}"
+    nodes = [_start_peer(stack, "bench.naive", broker.url, exchange, str(ACCOUNTS)) for _ in range(3)]
+    pids = {f"node {number}": pid for number, (_, pid) in enumerate(nodes, 1)}
+    pids["broker"] = int(pid_path(broker.folder, node=broker.node).read_text())
+    return Server(nodes[0][0], pids)
+
+
+def _start_peer(stack: ExitStack, module: str, *arguments: str) -> tuple[str, int]:
     port = free_port()
-    peer = subprocess.Popen([sys.executable, "-m", "bench.peer", str(port), str(ACCOUNTS), conninfo], cwd=ROOT)
+    command = [sys.executable, "-m", module, str(port), *arguments]
+    peer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # Flask's banner
     stack.callback(end, peer, signal.SIGTERM)
     url = f"http://127.0.0.1:{port}"
     eventually(partial(_answers, peer, url), seconds=READY_S, every=0.1)

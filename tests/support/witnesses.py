@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple, get_args
 
 import requests
@@ -169,11 +170,14 @@ class Witness(threading.Thread):
 
 
 def final_reads(reader: Witness, nodes: Sequence[NodeProcess], accounts: Sequence[str]) -> None:
-    """Let a witness read every account at every node, after healing."""
+    """Let a witness read every account at every node, after healing; again where a read is not answered in its time."""
+
+    def is_read(node: NodeProcess, account: str) -> bool:
+        return reader.ask(node, Request("read", account), final=True).outcome in {"ok", "refused"}
+
     for node in nodes:
         for account in accounts:
-            event = reader.ask(node, Request("read", account), final=True)
-            assert event.outcome in {"ok", "refused"}, f"no final read: {event}"
+            eventually(partial(is_read, node, account), seconds=30)
 
 
 @contextmanager

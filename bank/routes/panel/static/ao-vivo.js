@@ -27,7 +27,7 @@ function rowOf(event) {
   for (const name of ["id_conta", "conta_destino"]) {
     if (!event[name]) continue;
     write(field(name), event[name]);
-    field(name).href = ACCOUNTS + event[name];
+    if (event.codigo !== "CONTA_NAO_ENCONTRADA") field(name).href = ACCOUNTS + event[name]; // it may lead nowhere
   }
   if (event.valor) write(field("valor"), reais(event.valor));
   write(field("situacao"), event.codigo ? words.codigos[event.codigo] : words.aplicada);

@@ -53,7 +53,7 @@ def naive(setting: Setting) -> Iterator[Situation]:
 def hot(setting: Setting) -> Iterator[Situation]:
     """Deposits to one account, to 100 in turn, and to many at random; over 32 connections."""
     sizes = setting.arguments.accounts
-    bank = setting.bank(accounts=max(100, *sizes))
+    bank = setting.bank(accounts=max([100, *sizes]))
     group = "accounts, 32 connections"
     yield Situation(group, "one", partial(wrk, bank, 32, "hot"))
     yield Situation(group, "100", partial(wrk, bank, 32, "deposit"))

@@ -117,7 +117,7 @@ def memory(setting: Setting) -> Iterator[Situation]:
     setting.figure("memory: MB of an empty node", empty_bytes / 1e6)
     setting.figure("memory: % of a core of an idle node", idle_percent(bank))
     opened = 0
-    for accounts in sorted(setting.arguments.accounts):
+    for accounts in sorted(setting.arguments.accounts or [1_000]):
         open_accounts(bank, accounts, opened=opened)
         opened = accounts
         note_bytes(setting, f"{accounts} accounts just opened", (resident_bytes(node) - empty_bytes) / accounts)

@@ -150,9 +150,9 @@ class _Bell(trigger):
             super().pull_trigger(thunk)
 
     def handle_read(self) -> None:
-        """Hear it."""
-        self.is_rung = False
+        """Hear it. In this order: were it called silent first, a ring in between would be read away and never heard."""
         super().handle_read()
+        self.is_rung = False
 
 
 def _make_room(server: Any) -> None:

@@ -115,6 +115,23 @@ def test_a_bell_is_rung_once_until_it_was_heard() -> None:
         bell.close()
 
 
+def test_a_ring_while_the_bell_is_heard_does_not_silence_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bell = server._Bell({})
+
+    def recv(size: int) -> bytes:
+        bell.pull_trigger()
+        return os.read(bell.socket.fileno(), size)
+
+    monkeypatch.setattr(bell, "recv", recv)
+    try:
+        bell.pull_trigger()
+        bell.handle_read()
+        bell.pull_trigger()
+        assert select.select([bell.socket.fileno()], [], [], 0)[0], "from here on nobody would ever ring again"
+    finally:
+        bell.close()
+
+
 class Channel:
     """Keeps what a task writes."""
 

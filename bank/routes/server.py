@@ -11,7 +11,6 @@ import logging
 import re
 import resource
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,6 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ErrorTask, WSGITask
-from waitress.trigger import trigger
 
 from bank.config import Config
 from bank.errors import StartRefused
@@ -138,23 +136,6 @@ class _Channel(HTTPChannel):
             raise  # to whoever logs it
 
 
-class _Bell(trigger):
-    """Wakes the server's thread. Rung once, however many threads ring before it has heard."""
-
-    is_rung = False
-
-    def pull_trigger(self, thunk: Callable[[None], object] | None = None) -> None:
-        """Ring it. Who finds it rung has left its work where the server's thread looks once it has heard the bell."""
-        if thunk is not None or not self.is_rung:
-            self.is_rung = True
-            super().pull_trigger(thunk)
-
-    def handle_read(self) -> None:
-        """Hear it. In this order: were it called silent first, a ring in between would be read away and never heard."""
-        super().handle_read()
-        self.is_rung = False
-
-
 def _make_room(server: Any) -> None:
     """Close those connections that have been idle longest. A request that came whole keeps its connection."""
     idle = [channel for channel in server.active_channels.values() if not (channel.requests or channel.will_close)]
@@ -201,13 +182,10 @@ def listen(app: Flask, config: Config) -> Any:
         raise StartRefused(
             f"{config.host}:{config.port} cannot be listened on: {error.strerror}. Choose another PORT."
         ) from error
-    for listener in list(listeners.values()):
+    for listener in listeners.values():
         if isinstance(listener, BaseWSGIServer):
-            parts = vars(listener)
-            parts["trigger"].close()
-            parts.update(
+            vars(listener).update(
                 channel_class=_Channel,
-                trigger=_Bell(listeners),
                 metrics=app.extensions["banco"].metrics,
                 maintenance=partial(_maintain, listener),
                 handle_close=_shut,

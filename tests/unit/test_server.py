@@ -1,7 +1,5 @@
 """What listens: at every address of a host name, with the same strictness, and with room for whoever comes."""
 
-import os
-import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +9,6 @@ from typing import Any
 import pytest
 from flask import Flask
 from waitress.server import BaseWSGIServer
-from waitress.trigger import trigger
 
 from bank.config import Config
 from bank.routes import server
@@ -79,8 +76,6 @@ def is_closed(connection: socket.socket) -> bool:
 
 def test_every_address_of_a_host_is_guarded_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = [BaseWSGIServer.__new__(BaseWSGIServer) for _ in range(2)]
-    for one in opened:
-        one.trigger = trigger({})
 
     def create_server(_app: Flask, *, map: dict[int, Any], **_settings: Any) -> object:  # noqa: A002 - waitress' name
         map.update(enumerate([*opened, object()]))  # and what wakes its loop up
@@ -92,44 +87,6 @@ def test_every_address_of_a_host_is_guarded_alike(monkeypatch: pytest.MonkeyPatc
     assert [vars(one)["channel_class"] for one in opened] == [server._Channel] * 2
     assert [vars(one)["metrics"] for one in opened] == [app.extensions["banco"].metrics] * 2
     assert [vars(one)["maintenance"].args for one in opened] == [(one,) for one in opened]
-    assert [type(vars(one)["trigger"]) for one in opened] == [server._Bell] * 2
-    for one in opened:
-        one.trigger.close()
-
-
-def test_a_bell_is_rung_once_until_it_was_heard() -> None:
-    bell = server._Bell({})
-    try:
-        for _ in range(3):
-            bell.pull_trigger()
-        assert os.read(bell.socket.fileno(), 100) == b"x"
-        bell.pull_trigger()
-        assert not select.select([bell.socket.fileno()], [], [], 0)[0], "nobody has heard the first one"
-        bell.is_rung = False
-        bell.pull_trigger()
-        bell.handle_read()
-        assert not select.select([bell.socket.fileno()], [], [], 0)[0]
-        bell.pull_trigger()
-        assert os.read(bell.socket.fileno(), 100) == b"x", "after it was heard it rings again"
-    finally:
-        bell.close()
-
-
-def test_a_ring_while_the_bell_is_heard_does_not_silence_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    bell = server._Bell({})
-
-    def recv(size: int) -> bytes:
-        bell.pull_trigger()
-        return os.read(bell.socket.fileno(), size)
-
-    monkeypatch.setattr(bell, "recv", recv)
-    try:
-        bell.pull_trigger()
-        bell.handle_read()
-        bell.pull_trigger()
-        assert select.select([bell.socket.fileno()], [], [], 0)[0], "from here on nobody would ever ring again"
-    finally:
-        bell.close()
 
 
 class Channel:

@@ -128,6 +128,9 @@ def test_what_another_counter_does_is_seen_live_and_can_be_held(bank: Cluster, b
         page.get_by_role("button", name="Pausar").click()
         expect(page.locator("#ligacao")).to_have_text("Em pausa")
         assert bank.nodes[1].post(f"/contas/{account}/saque", {"valor": 5000}).status_code == 422
+        with visit(browser, f"{bank.urls[0]}/painel/ao-vivo") as other:
+            expect(other.locator("#linhas tr").first).to_have_class("refused")
+        expect(page.locator("#linhas tr").first).to_contain_text("R$\u00a012,34")
         page.get_by_role("button", name="Continuar").click()
         expect(page.locator("#linhas tr").first).to_have_class("refused")
         expect(page.locator("#linhas tr", has_text="R$\u00a012,34")).to_have_count(1)

@@ -24,12 +24,12 @@ from bank.waiting import Head
 from replication.log import Replicas
 from replication.presence import Peer, PeerTable
 
-__all__ = ["Desk", "clock_ms", "monotonic_ms"]
+__all__ = ["SESSIONS_MAX", "Desk", "clock_ms", "monotonic_ms"]
 
 log = logging.getLogger(__name__)
 
 SESSIONS_MAX = 256
-"""Of so many sessions this node remembers how far it has read: of the newest, which are those that live."""
+"""Of so many sessions this node remembers how far it has read: of those heard last, which are those that live."""
 
 
 def monotonic_ms() -> int:
@@ -195,6 +195,7 @@ class Desk:
     def has_read(self, session: str, seq: int) -> None:
         """Take in that a record came, and that all before it is committed. Called under the mutex."""
         self.read_up_to[session] = max(seq, self.read_up_to.get(session, 0))
+        self.read_up_to.move_to_end(session)
         if len(self.read_up_to) > SESSIONS_MAX:
             self.read_up_to.popitem(last=False)
 

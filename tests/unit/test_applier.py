@@ -11,7 +11,7 @@ from bank.applier import Applier
 from bank.asking import Asked
 from bank.committed import Committed
 from bank.config import Config
-from bank.desk import Desk
+from bank.desk import SESSIONS_MAX, Desk
 from bank.errors import JournalFailed, LogReopened
 from bank.journal import Journal
 from bank.ledger import genesis_operation
@@ -105,6 +105,15 @@ def test_what_was_read_is_told_by_session_once_it_is_committed(node: Node, monke
     assert node.desk.read_up_to == {"t": 3}
     node.desk.has_read("t", 1)
     assert node.desk.read_up_to == {"t": 3}, "what comes once more, late, takes nothing back"
+
+
+def test_of_many_sessions_those_heard_last_are_remembered(node: Node) -> None:
+    for number in range(SESSIONS_MAX):
+        node.desk.has_read("t", number)
+        node.desk.has_read(f"ended-{number}", 1)
+    assert len(node.desk.read_up_to) == SESSIONS_MAX
+    assert "t" in node.desk.read_up_to, "it was heard all the time"
+    assert "ended-0" not in node.desk.read_up_to
 
 
 def test_an_id_that_comes_twice_in_one_delivery_is_applied_once(node: Node) -> None:

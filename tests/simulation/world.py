@@ -192,16 +192,18 @@ class World:
             task = self.scheduler.current
             if task is not None and not task.is_dead:
                 path = self.by_name[task.life.name].config.node_dir / FILE_NAME
-                answers = [result for _, result in completions if isinstance(result, Answer)]
-                for answer in answers:
-                    self.check(self._is_on_disk(path, answer), f"{answer} is told, and not on the disk")
+                self._check_on_disk(path, [result for _, result in completions if isinstance(result, Answer)])
             resolve(completions)
 
         return answering
 
-    def _is_on_disk(self, journal: Path, answer: Answer) -> bool:
+    def _check_on_disk(self, journal: Path, answers: list[Answer]) -> None:
+        if not answers:
+            return
         with closing(connect(journal, mode="ro")) as db:
-            return record_at(db, answer.entry.position) is not None
+            for answer in answers:
+                is_there = record_at(db, answer.entry.position) is not None
+                self.check(is_there, f"{answer} is told, and not on the disk")
 
     def _stepping(self, transaction: Callable[..., Any]) -> Callable[..., Any]:
         @contextmanager

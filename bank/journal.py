@@ -21,41 +21,13 @@ from bank.entries import COLUMNS, Entry, from_row, pack_id
 from bank.errors import JournalFailed, StartRefused
 from bank.journal_check import RecordRow, history_problem, load_state, record_at, state_problem
 from bank.journal_copy import FILE_NAME, set_in_place
+from bank.journal_schema import SchemaUnknown, prepare
 from bank.ledger import Change
 from bank.records import Record
 from bank.sqlite import connect, transaction
 from bank.state import Account, State, check_books
 
 __all__ = ["FILE_NAME", "AppliedRecord", "Journal", "has_history", "select_entries"]
-
-SCHEMA_VERSION = 2
-
-_SCHEMA = f"""
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE state (
-    one INTEGER PRIMARY KEY CHECK (one = 1), log_id TEXT NOT NULL, epoch INTEGER NOT NULL, version INTEGER NOT NULL,
-    position INTEGER NOT NULL, instant_ms INTEGER NOT NULL, entries INTEGER NOT NULL, deposited_cents TEXT NOT NULL,
-    withdrawn_cents TEXT NOT NULL, in_accounts_cents TEXT NOT NULL, members TEXT NOT NULL);
-CREATE TABLE records (
-    position INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, offset INTEGER NOT NULL, session TEXT NOT NULL,
-    seq INTEGER NOT NULL, instant_ms INTEGER NOT NULL, bank TEXT NOT NULL, last_entry INTEGER NOT NULL,
-    checksum BLOB NOT NULL, chain BLOB NOT NULL, digest BLOB NOT NULL);
-CREATE TABLE entries (
-    number INTEGER PRIMARY KEY, operation_id NOT NULL, op TEXT NOT NULL, account_id TEXT, counterpart_id TEXT,
-    amount_cents INTEGER, details TEXT, reason TEXT, balance_cents INTEGER, version INTEGER,
-    counterpart_balance_cents INTEGER, counterpart_version INTEGER, previous INTEGER NOT NULL,
-    counterpart_previous INTEGER NOT NULL, position INTEGER NOT NULL);
-CREATE UNIQUE INDEX entries_by_operation ON entries (operation_id);
-CREATE TABLE accounts (
-    ordinal INTEGER PRIMARY KEY, account_id TEXT NOT NULL UNIQUE, balance_cents INTEGER NOT NULL,
-    limit_cents INTEGER NOT NULL, version INTEGER NOT NULL, last_entry INTEGER NOT NULL, bank TEXT NOT NULL,
-    holder TEXT);
-CREATE TABLE heard (
-    node TEXT PRIMARY KEY, position INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
-_UPGRADES = {1: "ALTER TABLE heard ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1"}
-"""What makes the next schema of an older one."""
 
 _REPAIR = "Keep the folder aside and start with an empty one: the node takes the bank from the log again."
 
@@ -84,7 +56,7 @@ class Journal:
                 set_in_place(folder)
                 self._db = connect(self.path)
                 undo.callback(self._db.close)
-                self._prepare()
+                prepare(self._db)
             undo.pop_all()
 
     @contextmanager
@@ -92,27 +64,14 @@ class Journal:
         """Turn what SQLite raises into what the node must do about it."""
         try:
             yield
+        except SchemaUnknown as newer:
+            raise StartRefused(f"The journal {self.path} is not opened. {newer}") from newer
         except sqlite3.OperationalError as error:  # a full or broken disk; not a damaged file
             raise JournalFailed(
                 f"The journal {self.path} could not be read or written: {error}. Mend that, then start the node again."
             ) from error
         except sqlite3.Error as error:
             raise JournalFailed(f"The journal {self.path} is damaged: {error}. {_REPAIR}") from error
-
-    def _prepare(self) -> None:
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-            with transaction(self._db):
-                for statement in _SCHEMA.strip().split(";\n"):
-                    self._db.execute(statement)
-        while upgrade := _UPGRADES.get(found := self._db.execute("PRAGMA user_version").fetchone()[0]):
-            with transaction(self._db):
-                self._db.execute(upgrade)
-                self._db.execute(f"PRAGMA user_version = {found + 1}")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
-            raise StartRefused(
-                f"{self.path} has schema {version}, this program knows {SCHEMA_VERSION}: use the newer program."
-            )
 
     def attach(self, *, node: str, log: str) -> None:
         """Bind the journal to its node and to the log it follows; for ever. Raises StartRefused for another one."""
@@ -167,11 +126,13 @@ class Journal:
         Raises JournalFailed; the caller must not go on then, for memory has moved and the disk has not.
         """
         check_books(state)
-        touched = dict.fromkeys(name for item in applied for name in item.change.touched)
+        touched = _touched(applied, state)
         with self._disk(), transaction(self._db):
             self._db.executemany(_INSERT_ENTRY, (row for item in applied for row in item.change.rows))
             self._db.executemany(_INSERT_RECORD, _record_rows(applied))
-            self._db.executemany(_PUT_ACCOUNT, (_account_row(name, state.accounts[name]) for name in touched))
+            opened = self._db.execute("SELECT coalesce(max(ordinal), 0) FROM openings").fetchone()[0]
+            self._db.executemany(_INSERT_OPENING, (_opening_row(*each) for each in touched if each[1].ordinal > opened))
+            self._db.executemany(_PUT_BALANCE, (_balance_row(account) for _, account in touched))
             if applied:
                 self._db.execute(_PUT_STATE, _state_row(state))
             self._db.executemany(
@@ -245,8 +206,8 @@ def select_entries(condition: str) -> str:
 
 _INSERT_ENTRY = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_PUT_ACCOUNT = """INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ordinal) DO UPDATE SET
-    balance_cents = excluded.balance_cents, version = excluded.version, last_entry = excluded.last_entry"""
+_INSERT_OPENING = "INSERT INTO openings VALUES (?, ?, ?, ?, ?)"
+_PUT_BALANCE = "INSERT OR REPLACE INTO balances VALUES (?, ?, ?, ?)"
 _PUT_STATE = "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -256,17 +217,18 @@ def _record_rows(applied: Sequence[AppliedRecord]) -> Iterator[tuple[object, ...
         yield (*identity, change.last_entry, change.checksum, change.chain, change.digest)
 
 
-def _account_row(account_id: str, account: Account) -> tuple[object, ...]:
-    return (
-        account.ordinal,
-        account_id,
-        account.balance_cents,
-        account.limit_cents,
-        account.version,
-        account.last_entry,
-        account.bank,
-        account.holder,
-    )
+def _touched(applied: Sequence[AppliedRecord], state: State) -> list[tuple[str, Account]]:
+    """Return the accounts that changed, each once, in the order of their rows: neighbours share a page."""
+    names = {name for item in applied for name in item.change.touched}
+    return sorted(((name, state.accounts[name]) for name in names), key=lambda each: each[1].ordinal)
+
+
+def _opening_row(account_id: str, account: Account) -> tuple[object, ...]:
+    return (account.ordinal, account_id, account.limit_cents, account.bank, account.holder)
+
+
+def _balance_row(account: Account) -> tuple[object, ...]:
+    return (account.ordinal, account.balance_cents, account.version, account.last_entry)
 
 
 def _state_row(state: State) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bank import digests
 from bank.entries import COLUMNS
-from bank.state import Account, State, account_hash, check_books, state_digest
+from bank.state import Account, State, check_books, state_digest, sum_up
 
 __all__ = ["CHECKED_RECORDS", "RecordRow", "history_problem", "load_state", "record_at", "state_problem"]
 
@@ -55,9 +55,8 @@ def load_state(db: sqlite3.Connection) -> State:
         in_accounts_cents=int(in_accounts),
         members={name: tuple(versions) for name, versions in json.loads(members).items()},
     )
-    for account_id, account in _accounts(db):
-        state.accounts[account_id] = account
-        state.accounts_sum = (state.accounts_sum + account_hash(account_id, account)) % digests.MODULUS
+    state.accounts.update(_accounts(db))
+    sum_up(state, state.accounts)
     if (last := record_at(db, position)) is not None:
         state.chain = last.chain
     return state

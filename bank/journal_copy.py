@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bank.errors import JournalFailed
 from bank.journal_check import history_problem, load_state, record_at, state_problem
+from bank.journal_schema import check_schema
 from bank.sqlite import connect, transaction
 from bank.state import State
 
@@ -37,6 +38,7 @@ def examine(path: Path) -> tuple[State, bytes]:
     """Return the state that a closed copy holds, and its state digest, all recomputed. Raises JournalFailed."""
     try:
         with closing(connect(path, mode="ro")) as db:
+            check_schema(db)  # an older one is upgraded when the copy is opened as a journal
             state = load_state(db)
             problem = state_problem(db, state) or history_problem(db)
             last = record_at(db, state.position)

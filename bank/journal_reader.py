@@ -103,10 +103,10 @@ class JournalReader:
             ).fetchone()
             position, epoch, deposited, withdrawn, in_accounts = totals or (0, 1, 0, 0, 0)
             if counted:
-                balances = [row[0] for row in db.execute("SELECT balance_cents FROM accounts")]
+                balances = [row[0] for row in db.execute("SELECT balance_cents FROM balances")]
                 accounts, in_accounts = len(balances), sum(balances)
             else:
-                accounts = db.execute("SELECT coalesce(max(ordinal), 0) FROM accounts").fetchone()[0]
+                accounts = db.execute("SELECT coalesce(max(ordinal), 0) FROM openings").fetchone()[0]
             record = record_at(db, position)
         finally:
             db.execute("COMMIT")

@@ -38,7 +38,7 @@ from bank.operations import (
     scope_of,
 )
 from bank.records import MAX_RECORD_BYTES, Record, checksum
-from bank.state import Account, State, account_hash, check_books, state_digest
+from bank.state import Account, State, check_books, state_digest, sum_up
 
 __all__ = ["CURRENCY", "Change", "apply", "genesis_operation"]
 
@@ -77,14 +77,12 @@ def apply(state: State, record: Record, body: bytes, remembered: Mapping[str, En
     state.epoch = record.epoch
     state.position += 1
     state.instant_ms = max(state.instant_ms, record.instant_ms)
-    concerned = dict.fromkeys(name for operation in record.operations for name in accounts_of(operation))
-    before = _hashes(state, concerned)
     known = dict(remembered)
     outcomes = [apply_one(state, operation, record.node, known) for operation in record.operations]
     entries = list(islice(known.values(), len(remembered), None))  # what was learnt stands behind what was known
-    after = _hashes(state, concerned)
-    touched = [name for name in concerned if before[name] != after[name]]
-    state.accounts_sum = (state.accounts_sum + sum(after.values()) - sum(before.values())) % digests.MODULUS
+    applied = (entry.operation for entry in entries if isinstance(entry.outcome, Applied))
+    touched = list(dict.fromkeys(name for operation in applied for name in accounts_of(operation)))
+    sum_up(state, touched)
     rows = [to_row(entry) for entry in entries]
     body_checksum = checksum(body)
     head = (state.position, state.instant_ms, record.node)
@@ -291,9 +289,3 @@ def _reopen(state: State, operation: Reopen) -> Outcome:
     """Judge what has happened already: the epoch is the record's."""
     is_this_one = (operation.epoch, operation.position) == (state.epoch, state.position - 1)
     return Applied() if is_this_one else Rejected(Reason.LOG_EXISTS)
-
-
-def _hashes(state: State, names: Mapping[str, None]) -> dict[str, int]:
-    return {
-        name: account_hash(name, account) if (account := state.accounts.get(name)) is not None else 0 for name in names
-    }

@@ -4,14 +4,16 @@ Changed by `ledger.apply` alone. Invariants: `check_books`; the digest kept up a
 recomputed from all accounts (tests/unit/test_ledger_model.py).
 """
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from bank import digests
 
-__all__ = ["Account", "State", "account_hash", "check_books", "state_digest"]
+__all__ = ["Account", "State", "account_hash", "check_books", "state_digest", "sum_up"]
 
 
-class Account(Struct):
+class Account(Struct, gc=False):
     """One account, as its last applied operation left it."""
 
     ordinal: int
@@ -25,6 +27,8 @@ class Account(Struct):
     bank: str
     """The node at which it was opened."""
     holder: str | None
+    summand: int = 0
+    """Its share in `State.accounts_sum`: the hash of the row that the last applied record left."""
 
 
 class State(Struct):
@@ -65,6 +69,19 @@ def account_hash(account_id: str, account: Account) -> int:
             account.holder,
         )
     )
+
+
+def sum_up(state: State, touched: Iterable[str]) -> None:
+    """Bring the sum of the account hashes up: each account that changed takes its old summand out, and puts its new.
+
+    The one place where summands are set: an account has to pass here after every change, or once for several.
+    """
+    for name in touched:
+        account = state.accounts[name]
+        state.accounts_sum -= account.summand
+        account.summand = account_hash(name, account)
+        state.accounts_sum += account.summand
+    state.accounts_sum %= digests.MODULUS
 
 
 def state_digest(state: State) -> bytes:

@@ -84,7 +84,7 @@ def test_an_altered_balance_is_refused_at_start(node: NodeProcess) -> None:
     opened(node)
     node.stop()
     db = sqlite3.connect(node.folder / "diario.sqlite")
-    db.execute("UPDATE accounts SET balance_cents = balance_cents + 1")
+    db.execute("UPDATE balances SET balance_cents = balance_cents + 1")
     db.commit()
     db.close()
     assert node.start().wait() == 1

@@ -8,14 +8,13 @@ from bank.journal_check import load_state
 from bank.state import state_digest
 from tests.faults.test_lost_log import state_of
 from tests.support.cluster import Cluster, NodeProcess, eventually
-
-ALTER = "UPDATE accounts SET balance_cents = balance_cents + 100 WHERE account_id = 'A'"
+from tests.support.journal import ADD_CENTS
 
 
 def alter(node: NodeProcess, *, with_digest: bool) -> None:
     """Give A 1.00 more in a journal that nobody uses; `with_digest`: so that it passes every check of its own."""
     with closing(sqlite3.connect(node.folder / "diario.sqlite")) as db, db:
-        db.execute(ALTER)
+        db.execute(ADD_CENTS, (100, "A"))
         if with_digest:
             db.execute("UPDATE state SET deposited_cents = deposited_cents + 100, "
                        "in_accounts_cents = in_accounts_cents + 100")  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster, eventually
+from tests.support.journal import alter_balance
 
 
 @pytest.fixture
@@ -36,8 +37,7 @@ def test_all_nodes_that_hold_the_same_are_shown_as_such(bank: Cluster) -> None:
 
 def test_the_account_that_was_altered_by_hand_is_named(bank: Cluster) -> None:
     other = bank.nodes[1]
-    with closing(sqlite3.connect(other.folder / "diario.sqlite", isolation_level=None)) as db:
-        db.execute("UPDATE accounts SET balance_cents = balance_cents + 1 WHERE account_id = 'bia'")
+    alter_balance(other.folder, "bia", 1)
     shown = page(bank, "?contas=1")
     assert f"A primeira diferença é a conta bia, em {other.name}." in shown
     assert "10,01" in shown
@@ -47,7 +47,7 @@ def test_the_account_that_was_altered_by_hand_is_named(bank: Cluster) -> None:
 def test_an_account_that_is_missing_at_one_node_is_named(bank: Cluster) -> None:
     other = bank.nodes[2]
     with closing(sqlite3.connect(other.folder / "diario.sqlite", isolation_level=None)) as db:
-        db.execute("DELETE FROM accounts WHERE account_id = 'bia'")
+        db.execute("DELETE FROM openings WHERE account_id = 'bia'")
     shown = page(bank, "?contas=1")
     assert f"A primeira diferença é a conta bia, em {other.name}." in shown
     assert "nenhuma conta" in shown

@@ -4,12 +4,11 @@ import csv
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
 from pathlib import Path
@@ -20,6 +19,7 @@ import requests
 
 from tests.support.cluster import ROOT, Cluster, NodeProcess, eventually, free_port
 from tests.support.doors import KEY, Tokens
+from tests.support.journal import alter_balance
 
 Done = subprocess.CompletedProcess[str]
 
@@ -195,8 +195,7 @@ def test_a_balance_that_was_altered_by_hand_is_found_and_the_account_named(tmp_p
         for account in ("ana", "bia", "eva"):
             banco("conta", "criar", account, "--saldo", "10", at=cluster)
         cluster.settled_books()
-        with closing(sqlite3.connect(cluster.nodes[1].folder / "diario.sqlite", isolation_level=None)) as db:
-            db.execute("UPDATE accounts SET balance_cents = balance_cents + 1 WHERE account_id = 'bia'")
+        alter_balance(cluster.nodes[1].folder, "bia", 1)
         done = banco("conferir", at=cluster)
         assert done.returncode == 1
         assert "conta bia: " in done.stderr

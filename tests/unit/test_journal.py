@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from bank.ledger import apply, genesis_operation
 from bank.operations import Deposit, Join, Open, Operation, Reason, Rejected, Transfer, Withdraw
 from bank.records import Base, Record
 from bank.state import State, state_digest
+from tests.support.journal import alter_balance
 
 
 class Writer:
@@ -116,12 +116,13 @@ def test_a_journal_belongs_to_one_node_and_one_log(writer: Writer) -> None:
 
 
 ALTERATIONS = {
-    "a balance": "UPDATE accounts SET balance_cents = balance_cents + 1 WHERE account_id = 'A'",
-    "two balances that cancel out": "UPDATE accounts SET balance_cents = balance_cents + iif(account_id = 'A', 1, -1)",
-    "a limit": "UPDATE accounts SET limit_cents = 10000",
-    "a holder": "UPDATE accounts SET holder = 'Ana'",
-    "a version": "UPDATE accounts SET version = version + 1",
-    "an account gone": "DELETE FROM accounts WHERE account_id = 'B'",
+    "a balance": "UPDATE balances SET balance_cents = balance_cents + 1 WHERE ordinal = 1",
+    "two balances that cancel out": "UPDATE balances SET balance_cents = balance_cents + iif(ordinal = 1, 1, -1)",
+    "a limit": "UPDATE openings SET limit_cents = 10000",
+    "a holder": "UPDATE openings SET holder = 'Ana'",
+    "a version": "UPDATE balances SET version = version + 1",
+    "an account gone": "DELETE FROM openings WHERE account_id = 'B'",
+    "a balance gone": "DELETE FROM balances WHERE ordinal = 2",
     "a total": "UPDATE state SET deposited_cents = '1'",
     "all totals": "UPDATE state SET deposited_cents = '1', withdrawn_cents = '0', in_accounts_cents = '1'",
     "totals that are no numbers": "UPDATE state SET deposited_cents = 'x'",
@@ -242,8 +243,7 @@ class TestReading:
         assert reader.books(counted=False) == reader.books()
 
     def test_only_who_counts_finds_what_was_altered_by_hand(self, folder: Path, reader: JournalReader) -> None:
-        with closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as db:
-            db.execute("UPDATE accounts SET balance_cents = balance_cents + 1 WHERE account_id = 'A'")
+        alter_balance(folder, "A", 1)
         assert (reader.books().agree, reader.books().balances_cents) == (False, 10002)
         assert (reader.books(counted=False).agree, reader.books(counted=False).balances_cents) == (True, 10001)
 

@@ -49,7 +49,7 @@ def test_a_copy_holds_the_same_and_nothing_that_came_after(writer: Writer, copy:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE accounts SET balance_cents = balance_cents + 1",
+        "UPDATE balances SET balance_cents = balance_cents + 1",
         "UPDATE entries SET amount_cents = 2 WHERE op = 'deposito'",
         "UPDATE records SET instant_ms = 5 WHERE position = 1",
         "DELETE FROM entries WHERE op = 'saque'",

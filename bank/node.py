@@ -239,10 +239,10 @@ class Node:
         """
         mine = record.session == self.session
         completions: list[Completion] = []
-        for operation, entry in zip(record.operations, outcomes, strict=bool(outcomes)):
+        is_asked = self._pending or self._unsettled  # else there is nothing to find for the many of a batch
+        for operation, entry in zip(record.operations, outcomes, strict=bool(outcomes)) if is_asked else ():
             self._unsettled.pop(operation.id, None)
-            pending = self._pending.pop(operation, None)
-            if pending is None:
+            if (pending := self._pending.pop(operation, None)) is None:
                 continue
             # Two requests from different places may be one operation, and stand in one record.
             is_first = mine and entry.position == position and entry.operation == operation

@@ -6,6 +6,7 @@ is the same for an account that exists and for one that does not. Without TOKENS
 Invariant: each route, role and state of a token has its answer (tests/integration/test_access.py).
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 from flask import Flask, current_app, g, request
@@ -131,12 +132,17 @@ def known_as(key: str) -> str:
     return key if principal is None else scoped(principal.name, key)
 
 
-def signed(operation: Operation) -> Operation:
-    """Return the operation as asked for by this request's principal, if the bank knows its principals."""
-    if _who() is None or not isinstance(operation, CustomerOperation | Batch):
-        return operation
+def signed(operations: Sequence[Operation]) -> Sequence[Operation]:
+    """Return the operations as asked for by this request's principal, if the bank knows its principals."""
+    if _who() is None:
+        return operations
     origin = Origin(g.request_id, request.remote_addr or "")
-    return replace(operation, id=known_as(operation.id), origin=origin)
+    return [
+        replace(operation, id=known_as(operation.id), origin=origin)
+        if isinstance(operation, CustomerOperation | Batch)
+        else operation
+        for operation in operations
+    ]
 
 
 def _who() -> Principal | None:

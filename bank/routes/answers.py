@@ -143,7 +143,7 @@ def settle(operation: Operation) -> tuple[Applied, Entry, dict[str, str]]:
 
     A refusal is raised as the Problem it is, with the same headers.
     """
-    answer: Answer = bank().submit(signed(operation))
+    answer: Answer = bank().submit(*signed([operation]))
     entry = answer.entry
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     if isinstance(entry.outcome, Rejected):

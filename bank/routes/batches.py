@@ -178,7 +178,7 @@ def _operations(lote: Lote, key: str) -> Iterator[CustomerOperation]:
 
 
 def _apply_each(operations: Sequence[CustomerOperation], key: str) -> Response:
-    outcomes = bank().submit_all([signed(operation) for operation in operations])
+    outcomes = bank().submit_all(signed(operations))
     results = [_result(*pair) for pair in zip(operations, outcomes, strict=True)]
     applied = sum(result["sucesso"] for result in results)
     unknown = sum(result.get("resultado") == "desconhecido" for result in results)

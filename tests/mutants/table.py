@@ -421,4 +421,25 @@ MUTANTS = (
         "            if False:\n",
         "tests/unit/test_joining.py",
     ),
+    Mutant(
+        "an account that changed leaves its old summand in the digest",
+        "bank/state.py",
+        "        state.accounts_sum -= account.summand\n",
+        "",
+        "tests/unit/test_ledger_model.py",
+    ),
+    Mutant(
+        "an upgraded journal counts the operations of its accounts anew",
+        "bank/journal_schema.py",
+        "INSERT INTO balances SELECT ordinal, balance_cents, version, last_entry",
+        "INSERT INTO balances SELECT ordinal, balance_cents, 1, last_entry",
+        "tests/unit/test_journal_schema.py",
+    ),
+    Mutant(
+        "of many sessions those heard first are remembered",
+        "bank/desk.py",
+        "        self.read_up_to.move_to_end(session)\n",
+        "",
+        "tests/unit/test_applier.py",
+    ),
 )  # fmt: skip

@@ -258,7 +258,7 @@ MUTANTS = (
         "bank/applier.py",
         "self.look(read.account_id) if is_settled else Timeout()",
         "self.look(read.account_id)",
-        "tests/simulation/test_simulator.py::test_what_was_once_found_stays_mended",
+        "tests/unit/test_applier.py",
     ),
     Mutant(
         "a heartbeat of before the loss taken for news",

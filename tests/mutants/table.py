@@ -426,7 +426,7 @@ MUTANTS = (
         "bank/state.py",
         "        state.accounts_sum -= account.summand\n",
         "",
-        "tests/unit/test_ledger_model.py",
+        "tests/unit/test_journal.py",
     ),
     Mutant(
         "an upgraded journal counts the operations of its accounts anew",

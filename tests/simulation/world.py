@@ -24,6 +24,7 @@ import bank.journal
 import bank.journal_branch
 import bank.journal_copy
 import bank.journal_reader
+import bank.journal_schema
 import bank.publisher
 import bank.runtime
 import bank.watch
@@ -156,8 +157,8 @@ class World:
         replace(bank.joining, "REPLAYED_MAX", 30)
         for module in (bank.journal, bank.journal_reader, bank.journal_copy, bank.journal_branch):
             replace(module, "connect", self._connect)
-        replace(bank.journal, "transaction", self._stepping(bank.journal.transaction))
-        replace(bank.journal_copy, "transaction", self._stepping(bank.journal_copy.transaction))
+        for module in (bank.journal, bank.journal_schema, bank.journal_copy):
+            replace(module, "transaction", self._stepping(module.transaction))
         replace(bank.applier, "resolve", self._answering(bank.applier.resolve))
         try:
             yield

@@ -73,11 +73,12 @@ def test_what_the_server_refuses_carries_it_and_is_counted(bank: Cluster) -> Non
 def without_accounts(node: NodeProcess) -> Iterator[None]:
     """Let every look at a page of accounts be a defect. Nothing is applied meanwhile."""
     with closing(sqlite3.connect(node.folder / "diario.sqlite", isolation_level=None)) as db:
-        db.execute("ALTER TABLE accounts RENAME TO hidden")
+        [view] = db.execute("SELECT sql FROM sqlite_master WHERE name = 'accounts'").fetchone()
+        db.execute("DROP VIEW accounts")
         try:
             yield
         finally:
-            db.execute("ALTER TABLE hidden RENAME TO accounts")
+            db.execute(view)
 
 
 def test_a_defect_is_one_line_with_its_stack_and_the_id_of_the_request(bank: Cluster) -> None:
